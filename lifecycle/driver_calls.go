@@ -1,0 +1,74 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+)
+
+// A driver is somebody else's code: it may panic, and some of its calls are
+// made on goroutines where a panic would end the process.
+
+// guard turns a panic of f into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return f()
+}
+
+func (s *Connections[C]) driverOpen(ctx context.Context, role Role, generation uint64) (conn C, err error) {
+	err = guard(func() (err error) {
+		conn, err = s.driver.Open(ctx, OpenInfo{Role: role, Generation: generation, Resume: generation > 1 || s.cfg.StartPaused})
+		return err
+	})
+	return conn, err
+}
+
+func (s *Connections[C]) driverClose(conn C) error {
+	return guard(func() error { return s.driver.Close(conn) })
+}
+
+// reset is on the hot path: the driver's Reset with a recover around it, and no closure.
+func (s *Connections[C]) reset(conn C) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return s.driver.Reset(conn)
+}
+
+// callHook calls a hook of the user's with a connection that serves no
+// operation. The connection is told of no context: whatever contexts the hook uses are its own.
+func (s *Connections[C]) callHook(ctx context.Context, conn C, hook func(context.Context, C) error) (err, unfit error) {
+	if s.beginner != nil {
+		s.beginner.Begin(context.Background(), conn)
+	}
+	err = guard(func() error { return hook(ctx, conn) })
+	return err, s.reset(conn)
+}
+
+func (s *Connections[C]) driverInterrupt(conn C) {
+	_ = guard(func() error { s.driver.Interrupt(conn); return nil })
+}
+
+func (s *Connections[C]) driverSever(severer Severer[C], conn C, done func(error)) {
+	if err := guard(func() error { severer.Sever(conn, done); return nil }); err != nil {
+		done(fmt.Errorf("sever: %w", err))
+	}
+}
+
+// closed closes the writer's connection when it turned out unfit.
+func (s *Connections[C]) closed(sl *slot[C]) { s.closedWith(s.driverClose(sl.conn)) }
+
+// closedWith keeps the error of a writer's close for the report of the next pause.
+func (s *Connections[C]) closedWith(err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writerErr = err
+}

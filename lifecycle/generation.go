@@ -1,0 +1,255 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/puddle/v2"
+)
+
+// generation is the readers of one life of a store: from a Resume to the Pause
+// after it. A reader that outlives its generation is closed when its holder lets go.
+type generation[C comparable] struct {
+	s       *Connections[C]
+	number  uint64
+	pool    *puddle.Pool[*slot[C]]
+	ctx     context.Context // ended when the generation is shut: wakes whoever waits for a connection
+	cancel  context.CancelFunc
+	closing atomic.Bool
+
+	mu       sync.Mutex
+	slots    []*slot[C] // the open ones
+	open     int        // opened or being opened, less closed
+	opening  int
+	closed   int
+	closeErr error
+	flushed  bool // puddle's Close was called
+	shedder  *time.Timer
+
+	closeMu sync.Mutex // one physical close at a time: connections that close together leave SQLite's side files behind
+}
+
+// noCreate is the context that the hot path gives to TryAcquire. puddle would
+// make a connection in the background for it, beside the one that Acquire
+// makes: one sequential reader would open two.
+type noCreate struct{ context.Context }
+
+var (
+	tryOnly     context.Context = noCreate{context.Background()}
+	errNoCreate                 = errors.New("no connection is made in the background")
+)
+
+func newGeneration[C comparable](s *Connections[C], number uint64) *generation[C] {
+	g := &generation[C]{s: s, number: number}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	pool, err := puddle.NewPool(&puddle.Config[*slot[C]]{
+		Constructor: g.construct,
+		Destructor:  g.close,
+		MaxSize:     int32(s.cfg.MaxReaders),
+	})
+	if err != nil {
+		panic(err) // only for a size below 1, which the configuration does not let through
+	}
+	g.pool = pool
+	return g
+}
+
+// construct opens a reader. puddle calls it on a goroutine of its own, where a panic would end the process.
+func (g *generation[C]) construct(ctx context.Context) (*slot[C], error) {
+	if ctx == tryOnly {
+		return nil, errNoCreate
+	}
+	return g.openSlot(g.ctx, Reader)
+}
+
+// openSlot opens a connection that belongs to the generation.
+func (g *generation[C]) openSlot(ctx context.Context, role Role) (*slot[C], error) {
+	g.mu.Lock()
+	if g.closing.Load() {
+		g.mu.Unlock()
+		return nil, errShut
+	}
+	g.open++
+	g.opening++
+	g.mu.Unlock()
+
+	conn, err := g.s.driverOpen(ctx, role, g.number)
+
+	g.mu.Lock()
+	g.opening--
+	var sl *slot[C]
+	if err != nil {
+		g.open--
+	} else {
+		sl = newSlot(g.s, g, role, conn)
+		g.slots = append(g.slots, sl)
+	}
+	g.mu.Unlock()
+	g.released()
+	if err != nil {
+		g.dropIfGone()
+	}
+	return sl, err
+}
+
+// acquire gets an idle reader or opens one. It returns errShut when the store stops being active meanwhile.
+func (g *generation[C]) acquire(ctx context.Context) (*slot[C], error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.ctx, cancel)()
+	res, err := g.pool.Acquire(waiting)
+	if err != nil {
+		switch {
+		case g.closing.Load():
+			return nil, errShut
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		default:
+			return nil, err
+		}
+	}
+	if sl := g.take(ctx, res); sl != nil {
+		return sl, nil
+	}
+	return nil, errShut
+}
+
+// take begins an operation on an acquired reader. It returns nil, and gives
+// the reader back, when the generation is being shut: the releaser looks for
+// operations after it has set closing, so that one of the two sees the other.
+func (g *generation[C]) take(ctx context.Context, res *puddle.Resource[*slot[C]]) *slot[C] {
+	sl := res.Value()
+	sl.res = res
+	sl.begin(ctx)
+	if !g.closing.Load() {
+		return sl
+	}
+	if _, mine := sl.retire(); mine {
+		sl.passOn()
+	}
+	return nil
+}
+
+// released tells a releaser that something changed.
+func (g *generation[C]) released() {
+	if g.closing.Load() {
+		g.s.poke()
+	}
+}
+
+// shut refuses everybody who comes or waits. It is called once, under the store's mutex.
+func (g *generation[C]) shut() {
+	g.closing.Store(true)
+	g.cancel()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shedder != nil {
+		g.shedder.Stop()
+		g.shedder = nil
+	}
+}
+
+// close closes one reader; it is puddle's destructor too.
+func (g *generation[C]) close(sl *slot[C]) {
+	g.closeMu.Lock()
+	err := g.s.driverClose(sl.conn)
+	g.closeMu.Unlock()
+	g.gone(sl, err)
+}
+
+// gone counts a connection that was closed.
+func (g *generation[C]) gone(sl *slot[C], err error) {
+	g.mu.Lock()
+	if i := slices.Index(g.slots, sl); i >= 0 {
+		g.slots = slices.Delete(g.slots, i, i+1)
+	}
+	g.open--
+	g.closed++
+	g.closeErr = errors.Join(g.closeErr, err)
+	g.mu.Unlock()
+	g.released()
+	g.dropIfGone()
+}
+
+// dropIfGone lets the store forget a generation of which nothing is left.
+func (g *generation[C]) dropIfGone() {
+	g.mu.Lock()
+	gone := g.open == 0 && g.flushed
+	g.mu.Unlock()
+	if gone {
+		g.s.drop(g)
+	}
+}
+
+// running tells whether an operation runs or a connection is being opened.
+func (g *generation[C]) running() (operations, opening bool) {
+	for _, sl := range g.list() {
+		if sl.working() {
+			operations = true
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return operations, g.opening > 0
+}
+
+// list returns the open connections.
+func (g *generation[C]) list() []*slot[C] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.slots)
+}
+
+// left returns how many connections are not closed yet.
+func (g *generation[C]) left() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open
+}
+
+// takeIdle takes every idle connection out of everybody's reach, for closing.
+func (g *generation[C]) takeIdle() []*slot[C] {
+	var taken []*slot[C]
+	for _, res := range g.pool.AcquireAllIdle() {
+		taken = append(taken, res.Value())
+		res.Hijack()
+	}
+	for _, sl := range g.list() {
+		if sl.role == Foreign && sl.claim() {
+			taken = append(taken, sl)
+		}
+	}
+	return taken
+}
+
+// flush closes the pool, once. Whatever comes back to it later is closed by
+// the destructor. puddle's Close waits for that, so it gets a goroutine where there is something to wait for.
+func (g *generation[C]) flush() {
+	g.mu.Lock()
+	before := g.flushed
+	g.flushed = true
+	g.mu.Unlock()
+	if before {
+		return
+	}
+	if g.pool.Stat().TotalResources() == 0 {
+		g.pool.Close()
+	} else {
+		go g.pool.Close()
+	}
+}
+
+// abandon leaves a generation to drain by itself, because its pause was overtaken.
+func (g *generation[C]) abandon() {
+	g.flush()
+	for _, sl := range g.list() {
+		if sl.role == Foreign && sl.claim() {
+			g.close(sl)
+		}
+	}
+	g.dropIfGone()
+}

@@ -1,0 +1,116 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+)
+
+// conns is Connections as the engine sees it, which keeps the engine's calls
+// out of the public method set.
+type conns[C comparable] Connections[C]
+
+func (c *conns[C]) conns() *Connections[C] { return (*Connections[C])(c) }
+
+func (c *conns[C]) settled(g goal) (bool, error) {
+	s := c.conns()
+	closing := s.state == Closed || s.run != nil && s.run.goal == toClosed
+	switch {
+	case closing && g == toActive:
+		return true, &StateError{s.cfg.Name, "resume", ErrClosed}
+	case s.run != nil:
+		return false, nil
+	case s.state == Closed:
+		return true, nil
+	case g == toActive:
+		return s.state == Active, nil
+	case s.state == Paused && g == toClosed:
+		s.setState(Closed)
+		return true, nil
+	}
+	return s.state == Paused, nil
+}
+
+// begun is the first instant of a transition: a pause refuses new work here.
+func (c *conns[C]) begun(r *run) {
+	s := c.conns()
+	if r.goal == toActive {
+		s.setState(Resuming)
+		return
+	}
+	for _, g := range []*generation[C]{s.cur.Swap(nil), s.pending} {
+		if g != nil && !slices.Contains(s.old, g) {
+			s.old = append(s.old, g)
+			g.shut()
+		}
+	}
+	s.pending = nil
+	s.gate.shut()
+	s.setState(Pausing)
+}
+
+func (c *conns[C]) drive(r *run) error {
+	if r.goal == toActive {
+		return c.conns().reopen(r)
+	}
+	return c.conns().release(r)
+}
+
+func (c *conns[C]) finish(r *run, err error) (error, *run) {
+	s := c.conns()
+	if r.goal == toActive {
+		return c.finishResume(r, err)
+	}
+	rep := s.building
+	s.building = nil
+	rep.Total = time.Since(r.start)
+	s.report = rep
+	s.old = nil
+	s.counts.pauses++
+	if r.goal == toClosed {
+		rep.Op = "close"
+		s.setState(Closed)
+	} else {
+		s.setState(Paused)
+	}
+	return err, nil
+}
+
+// finishResume lets work in. When the Resume failed, or nobody waits for it
+// any more, what it opened is given back: by a pause that nobody waits for,
+// unless there is nothing to give back.
+func (c *conns[C]) finishResume(r *run, err error) (error, *run) {
+	s := c.conns()
+	if err == nil && r.waiters > 0 {
+		rep := s.building
+		s.building = nil
+		rep.Total = time.Since(r.start)
+		s.report = rep
+		s.counts.resumes++
+		g := s.pending
+		s.pending = nil
+		s.gate.admit()
+		s.cur.Store(g)
+		s.setState(Active)
+		return nil, nil
+	}
+	s.building = nil
+	if w, _ := s.gate.writer(); s.pending == nil && len(s.old) == 0 && w == nil {
+		s.setState(Paused)
+		return err, nil
+	}
+	back := newRun(toPaused, time.Now().Add(s.cfg.Timeout))
+	return err, back
+}
+
+func (c *conns[C]) observe(from, to State, r *run) {
+	s := c.conns()
+	if s.cfg.Observer == nil || from == to && r == nil {
+		return
+	}
+	e := Event{Store: s.cfg.Name, Time: time.Now(), From: from, To: to, Generation: s.Generation()}
+	if r != nil {
+		e.Err = r.err
+		e.Report = s.Report()
+	}
+	tell(s.cfg.Observer, e)
+}

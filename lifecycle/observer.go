@@ -1,0 +1,95 @@
+package lifecycle
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Event tells an Observer of a change of state.
+type Event struct {
+	Store      string
+	Time       time.Time
+	From, To   State
+	Generation uint64
+	Report     *Report // at the end of a Pause, Resume or Close; not to be changed
+	Err        error   // what that ended with
+}
+
+// Observer is told of every change of state, in order, one event at a time,
+// from the goroutine of the transition, with no lock held: a slow Observer
+// delays the transition that it is told of and nothing else. A panic in it is ignored.
+type Observer interface {
+	Observe(Event)
+}
+
+// ObserverFunc makes an Observer of a function.
+type ObserverFunc func(Event)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(e Event) { f(e) }
+
+// SlogObserver writes one record per event to logger: at level info, at warn
+// where something was left or warned of, at error where a transition failed.
+func SlogObserver(logger *slog.Logger) Observer {
+	return ObserverFunc(func(e Event) {
+		level := slog.LevelInfo
+		attrs := []slog.Attr{
+			slog.String("store", e.Store),
+			slog.String("from", e.From.String()),
+			slog.String("to", e.To.String()),
+			slog.Uint64("generation", e.Generation),
+		}
+		if r := e.Report; r != nil {
+			attrs = append(attrs, slog.Any("report", r))
+			if len(r.Warnings) > 0 {
+				level = slog.LevelWarn
+			}
+		}
+		if e.Err != nil {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("error", e.Err.Error()))
+		}
+		logger.LogAttrs(context.Background(), level, "store "+e.To.String(), attrs...)
+	})
+}
+
+// LogValue groups what is worth a log line: the steps that took time, and what was unusual.
+func (r *Report) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("op", r.Op), slog.Duration("total", r.Total)}
+	for _, step := range []struct {
+		name string
+		took time.Duration
+	}{
+		{"drain", r.Drain}, {"hook", r.Hook}, {"readers", r.Readers}, {"checkpoint", r.Checkpoint}, {"writer", r.Writer},
+		{"verify", r.Verify}, {"validate", r.Validate}, {"open", r.Open}, {"reopen", r.Reopen},
+	} {
+		if step.took > 0 {
+			attrs = append(attrs, slog.Duration(step.name, step.took))
+		}
+	}
+	if r.Interrupts > 0 {
+		attrs = append(attrs, slog.Int("interrupts", r.Interrupts))
+	}
+	if r.Severed > 0 {
+		attrs = append(attrs, slog.Int("severed", r.Severed))
+	}
+	if r.Op == "resume" {
+		attrs = append(attrs, slog.String("changed", r.Changed.String()))
+	}
+	if len(r.Leftovers) > 0 {
+		attrs = append(attrs, slog.Any("leftovers", r.Leftovers))
+	}
+	if len(r.Warnings) > 0 {
+		attrs = append(attrs, slog.Any("warnings", r.Warnings))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+func tell(o Observer, e Event) {
+	if o == nil {
+		return
+	}
+	defer func() { _ = recover() }()
+	o.Observe(e)
+}

@@ -1,0 +1,69 @@
+package lifecycle
+
+// working tells whether the slot's connection is in somebody's hands.
+func (sl *slot[C]) working() bool {
+	switch sl.word.Load() & stateMask {
+	case idle:
+		return false
+	case severed:
+		sl.mu.Lock()
+		defer sl.mu.Unlock()
+		return !sl.cut
+	default:
+		return true
+	}
+}
+
+// claim takes an idle connection that is not in the pool, for closing. Nobody gets it after that.
+func (sl *slot[C]) claim() bool {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	word := sl.word.Load()
+	if word&stateMask != idle || !sl.word.CompareAndSwap(word, word|severed) {
+		return false
+	}
+	sl.cut = true
+	return true
+}
+
+// sever closes the connection under the operation op. It returns false when that is over, or cannot be severed now.
+func (sl *slot[C]) sever(op uint64) bool {
+	severer := sl.s.severer
+	if severer == nil {
+		return false
+	}
+	sl.mu.Lock()
+	if _, ok := sl.pin(op); !ok {
+		sl.mu.Unlock()
+		return false
+	}
+	sl.hit.Store(op)
+	sl.view.Interrupted, sl.view.Severed = true, true
+	// From here on the holder finds the connection taken, whenever it leaves.
+	sl.unpin(op, severed)
+	sl.mu.Unlock()
+	sl.s.driverSever(severer, sl.conn, func(err error) { sl.afterSever(err) })
+	return true
+}
+
+// afterSever gives the place of a severed connection on, as soon as that is closed.
+func (sl *slot[C]) afterSever(err error) {
+	sl.mu.Lock()
+	if sl.cut {
+		sl.mu.Unlock()
+		return
+	}
+	sl.cut = true
+	sl.mu.Unlock()
+	switch sl.role {
+	case Writer:
+		sl.s.closedWith(err)
+		sl.s.gate.severed(sl)
+		sl.s.poke()
+	case Reader:
+		sl.res.Hijack()
+		sl.gen.gone(sl, err)
+	case Foreign:
+		sl.gen.gone(sl, err)
+	}
+}

@@ -1,0 +1,356 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// release is a pause, from the moment on when new work is refused.
+//
+// It waits until nothing runs, interrupting after the grace and severing at
+// the deadline, and until it owns the gate. Then nobody but itself touches a
+// connection, and it takes the steps: hook, readers one after another,
+// checkpoint, identity, the writer strictly last, verify. It may be overtaken
+// until all readers are closed; from there on it runs to its end.
+func (s *Connections[C]) release(r *run) error {
+	rep := &Report{Store: s.cfg.Name, Op: r.goal.op(), Start: r.start}
+	s.mu.Lock()
+	gens := slices.Clone(s.old)
+	rep.Generation = s.number
+	s.building = rep
+	s.mu.Unlock()
+
+	place := s.gate.front()
+	err := s.drain(r, gens, place, rep)
+	if err == nil {
+		rep.Drain = time.Since(r.start)
+		err = s.giveBack(r, gens, rep)
+	} else if !s.gate.withdraw(place) && <-place.granted == nil {
+		s.gate.leave()
+	}
+	if err != nil { // overtaken
+		for _, g := range gens {
+			g.abandon()
+		}
+		return err
+	}
+	return rep.Err
+}
+
+// drain waits until no operation runs, no connection is being opened, and the gate is ours.
+func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *Report) error {
+	var (
+		owned    = false
+		backOff  = newBackOff()
+		timer    = time.NewTimer(0)
+		pressing bool
+	)
+	defer timer.Stop()
+	for {
+		operations, opening := false, false
+		for _, g := range gens {
+			o, p := g.running()
+			operations, opening = operations || o, opening || p
+		}
+		if _, writerOpening := s.gate.writer(); writerOpening {
+			opening = true
+		}
+		if !operations && !opening && owned {
+			return nil
+		}
+		s.mark(r, operations || !opening, StepDrain, StepOpen)
+
+		soft, hard := s.limits(r)
+		switch now := time.Now(); {
+		case !now.Before(hard):
+			s.press(r, gens, true, rep)
+			pressing = true
+		case !now.Before(soft):
+			s.press(r, gens, false, rep)
+			pressing = true
+		}
+		wait := time.Until(soft)
+		if pressing {
+			wait = backOff.next()
+			if left := time.Until(hard); left > 0 && left < wait {
+				wait = left
+			}
+		}
+		timer.Reset(max(wait, 0))
+
+		granted := place.granted
+		if owned {
+			granted = nil
+		}
+		select {
+		case <-r.ctx.Done():
+			if owned {
+				place.granted <- nil // what release takes back
+			}
+			return context.Cause(r.ctx)
+		case <-granted:
+			owned = true
+		case <-s.wake:
+		case <-r.hurry:
+		case <-timer.C:
+		}
+	}
+}
+
+// mark says what the pause is doing, for a HeldError.
+func (s *Connections[C]) mark(r *run, first bool, step, other Step) {
+	if !first {
+		step = other
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.step = step
+}
+
+// limits says when interrupting and when severing begins.
+func (s *Connections[C]) limits(r *run) (soft, hard time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hard = r.deadline
+	if r.expired {
+		hard = r.start
+	}
+	soft = r.start.Add(min(s.cfg.Grace, hard.Sub(r.start)*4/5))
+	return soft, hard
+}
+
+// press interrupts what runs, and severs it where asked. Each interrupt gets a
+// goroutine of its own: a driver may block in it.
+func (s *Connections[C]) press(r *run, gens []*generation[C], sever bool, rep *Report) {
+	var slots []*slot[C]
+	for _, g := range gens {
+		slots = append(slots, g.list()...)
+	}
+	if w, _ := s.gate.writer(); w != nil {
+		slots = append(slots, w)
+	}
+	for _, sl := range slots {
+		word := sl.word.Load()
+		op := word >> stateBits
+		if word&stateMask != busy {
+			continue
+		}
+		if sever && sl.sever(op) {
+			s.count(rep, 0, 1)
+			continue
+		}
+		go func() {
+			if r.ctx.Err() == nil && sl.interrupt(op) {
+				s.count(rep, 1, 0)
+			}
+		}()
+	}
+}
+
+func (s *Connections[C]) count(rep *Report, interrupts, severed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.interrupts += uint64(interrupts)
+	s.counts.severed += uint64(severed)
+	if s.building == rep { // else it is published, and read by others
+		rep.Interrupts += interrupts
+		rep.Severed += severed
+	}
+}
+
+// giveBack takes the steps of a pause. Nothing runs, and the gate is ours.
+func (s *Connections[C]) giveBack(r *run, gens []*generation[C], rep *Report) error {
+	s.hook(r, rep)
+	if r.ctx.Err() != nil {
+		s.gate.leave()
+		return context.Cause(r.ctx)
+	}
+	last, err := s.closeReaders(r, gens, rep)
+	if err != nil {
+		s.gate.leave()
+		return err
+	}
+	s.closeLast(r, gens, last, rep)
+	s.gate.leave()
+	return s.verify(r, rep)
+}
+
+// hook runs BeforeRelease, on a writer that is opened for it if need be.
+func (s *Connections[C]) hook(r *run, rep *Report) {
+	if s.cfg.BeforeRelease == nil || s.neverOpened() {
+		return
+	}
+	s.mark(r, true, StepHook, "")
+	start := time.Now()
+	defer func() { rep.Hook = time.Since(start) }()
+	_, hard := s.limits(r)
+	ctx, cancel := context.WithDeadline(r.ctx, hard)
+	defer cancel()
+	w, _ := s.gate.writer()
+	if w == nil {
+		conn, err := s.driverOpen(ctx, Writer, s.Generation())
+		if err != nil {
+			rep.fail(fmt.Errorf("%s: BeforeRelease: %w", s.cfg.Name, err))
+			return
+		}
+		w = newSlot(s, &generation[C]{s: s, number: s.Generation()}, Writer, conn)
+		s.gate.set(w)
+	}
+	err, unfit := s.callHook(ctx, w.conn, s.cfg.BeforeRelease)
+	if err != nil {
+		rep.fail(fmt.Errorf("%s: BeforeRelease: %w", s.cfg.Name, err))
+	}
+	if unfit != nil {
+		s.gate.set(nil)
+		s.closed(w)
+	}
+}
+
+func (s *Connections[C]) neverOpened() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.number == 0
+}
+
+// closeReaders closes the readers of all generations, one after another.
+// Where no writer is open, it keeps one reader for last: closing the last
+// connection is what cleans up. That one is not in the pool any more.
+func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report) (last *slot[C], err error) {
+	s.mark(r, true, StepReaders, "")
+	start := time.Now()
+	defer func() { rep.Readers = time.Since(start) }()
+	last, _ = s.gate.writer()
+	kept := 0
+	for _, g := range gens {
+		for _, sl := range g.takeIdle() {
+			if last == nil {
+				last, kept = sl, 1
+				continue
+			}
+			g.close(sl)
+		}
+		g.flush()
+	}
+	// What puddle still constructed or held comes to the destructor.
+	for {
+		left := -kept
+		for _, g := range gens {
+			left += g.left()
+		}
+		if left <= 0 {
+			break
+		}
+		s.mark(r, true, StepOpen, "")
+		select {
+		case <-s.wake:
+		case <-r.ctx.Done():
+		}
+		if r.ctx.Err() != nil {
+			break
+		}
+	}
+	if r.ctx.Err() != nil { // overtaken before the point of no return
+		if kept == 1 {
+			last.gen.close(last)
+		}
+		return nil, context.Cause(r.ctx)
+	}
+	return last, nil
+}
+
+// closeLast writes back, records what the next Resume has to find, and closes the last connection.
+func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C], rep *Report) {
+	if last != nil {
+		s.checkpoint(r, last, rep)
+		s.mark(r, true, StepWriter, "")
+		start := time.Now()
+		if identifier, ok := s.driver.(Identifier[C]); ok {
+			if err := guard(func() error { return identifier.Identify(context.Background(), last.conn) }); err != nil {
+				rep.warn("identity", err)
+			}
+		}
+		if last.role == Writer {
+			err := s.driverClose(last.conn)
+			s.gate.set(nil)
+			rep.WriterClosed = true
+			rep.fail(s.closeError(Writer, err))
+		} else {
+			last.gen.close(last)
+		}
+		rep.Writer = time.Since(start)
+	}
+	for _, g := range gens {
+		g.mu.Lock()
+		rep.ReadersClosed += g.closed
+		rep.fail(s.closeError(Reader, g.closeErr))
+		g.mu.Unlock()
+	}
+	s.mu.Lock()
+	rep.fail(s.closeError(Writer, s.writerErr))
+	s.writerErr = nil
+	s.mu.Unlock()
+}
+
+func (s *Connections[C]) closeError(role Role, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: closing a %s connection: %w", s.cfg.Name, role, err)
+}
+
+func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
+	checkpointer, ok := s.driver.(Checkpointer[C])
+	if !ok {
+		return
+	}
+	s.mark(r, true, StepCheckpoint, "")
+	start := time.Now()
+	err := guard(func() (err error) {
+		rep.CheckpointResult, err = checkpointer.Checkpoint(r.ctx, last.conn)
+		return err
+	})
+	rep.Checkpoint = time.Since(start)
+	if err != nil {
+		rep.warn("checkpoint", err)
+	} else if rep.CheckpointResult.Busy {
+		rep.warn("checkpoint", errBusyCheckpoint)
+	}
+}
+
+var errBusyCheckpoint = errors.New("busy: somebody else is using the log")
+
+// verify asks the operating system, until it agrees or the pause is overtaken.
+// What it finds at first may be on its way out: a descriptor that another
+// goroutine is just closing.
+func (s *Connections[C]) verify(r *run, rep *Report) error {
+	verifier, ok := s.driver.(Verifier)
+	if ok && s.cfg.Verify {
+		s.mark(r, true, StepVerify, "")
+		start := time.Now()
+		backOff := &backOff{time.Millisecond, time.Second}
+		for {
+			err := guard(func() error { return verifier.Verify(r.ctx) })
+			if err == nil {
+				break
+			}
+			s.mu.Lock()
+			r.seen = err
+			s.mu.Unlock()
+			timer := time.NewTimer(backOff.next())
+			select {
+			case <-timer.C:
+			case <-r.ctx.Done():
+				timer.Stop()
+				return context.Cause(r.ctx)
+			}
+		}
+		rep.Verify = time.Since(start)
+	}
+	if inspector, ok := s.driver.(Inspector); ok {
+		rep.Leftovers = inspector.Leftovers()
+	}
+	return nil
+}

@@ -1,0 +1,355 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/puddle/v2"
+)
+
+// The state word of a slot: the number of its operation, and who may touch
+// what. Only the holder goes from idle to busy and back. A prober pins a busy
+// slot for as long as it looks at it or interrupts it; the holder can not
+// leave while it is pinned, so that an interrupt never hits the clean-up, the
+// connection's next user, or a close.
+const (
+	idle    = 0
+	busy    = 1
+	pinned  = 2
+	severed = 3 // the connection is taken from its holder, for good
+
+	stateBits = 2
+	stateMask = 1<<stateBits - 1
+)
+
+// slot is one connection and the operation that it serves.
+type slot[C comparable] struct {
+	conn C
+	s    *Connections[C]
+	gen  *generation[C]
+	res  *puddle.Resource[*slot[C]] // of a reader in use
+	role Role
+	word atomic.Uint64
+
+	// The operation. Written by the holder while idle, read by others while pinned.
+	ctx   context.Context
+	fn    func(C) error
+	since time.Duration // after epoch
+	gone  time.Duration // when the operation before ended, for shedding
+	sites *[8]uintptr   // where TrackHolders is on
+	stop  func() bool   // ends the watching of ctx
+
+	// Who probes. Guarded by mu.
+	mu   sync.Mutex
+	cond sync.Cond     // signalled when the slot is unpinned
+	view Holder        // a copy for others while somebody interrupts
+	quit chan struct{} // ends the goroutine that delivers ctx's end; nil if there is none
+	over uint64        // the last operation whose context needs no watching any more
+	cut  bool          // the severed connection is closed
+
+	hit atomic.Uint64 // the operation that was interrupted last; written while pinned
+}
+
+// epoch lets the hot path read a monotonic clock alone, which is half the price of time.Now.
+var epoch = time.Now()
+
+func newSlot[C comparable](s *Connections[C], gen *generation[C], role Role, conn C) *slot[C] {
+	sl := &slot[C]{conn: conn, s: s, gen: gen, role: role}
+	sl.cond.L = &sl.mu
+	if s.cfg.TrackHolders {
+		sl.sites = new([8]uintptr)
+	}
+	sl.gone = time.Since(epoch)
+	return sl
+}
+
+// begin publishes an operation on a slot that the caller owns.
+func (sl *slot[C]) begin(ctx context.Context) {
+	op := sl.word.Load()>>stateBits + 1
+	sl.ctx = ctx
+	sl.since = time.Since(epoch)
+	if sl.sites != nil {
+		*sl.sites = [8]uintptr{}
+		runtime.Callers(4, sl.sites[:])
+	}
+	sl.word.Store(op<<stateBits | busy)
+}
+
+// serve runs fn as the operation that begin published, and ends it whatever happens.
+func (sl *slot[C]) serve(ctx context.Context, fn func(C) error) (err error) {
+	defer sl.end(&err)
+	if ctx.Done() != nil {
+		sl.watch(ctx)
+	}
+	if b := sl.s.beginner; b != nil {
+		b.Begin(ctx, sl.conn)
+	}
+	sl.fn = fn
+	return opFrame(&sl.s.id, sl)
+}
+
+func (sl *slot[C]) run() error { return sl.fn(sl.conn) }
+
+// end takes the operation out of everybody's reach, cleans up, and passes the
+// connection on. It runs deferred, so also when the callback panics or calls runtime.Goexit.
+func (sl *slot[C]) end(err *error) {
+	ctx := sl.ctx
+	op, mine := sl.retire()
+	if *err != nil && op == sl.hit.Load() {
+		*err = interruptedError(sl.s.cfg.Name, sl.role.String(), *err, ctx)
+	}
+	if !mine {
+		return // severed: the connection is closed, and its place has been given on
+	}
+	if cause := sl.s.reset(sl.conn); cause != nil {
+		sl.discard()
+		return
+	}
+	sl.passOn()
+}
+
+// retire leaves busy for idle. It returns false when the slot was severed.
+func (sl *slot[C]) retire() (op uint64, mine bool) {
+	if sl.stop != nil {
+		if !sl.stop() {
+			sl.dismiss(sl.word.Load() >> stateBits)
+		}
+		sl.stop = nil
+	}
+	word := sl.word.Load()
+	op = word >> stateBits
+	mine = sl.word.CompareAndSwap(op<<stateBits|busy, op<<stateBits|idle) || sl.retireSlow(op)
+	if mine {
+		sl.ctx, sl.fn = nil, nil
+		sl.gone = sl.since // refined by the shedder, which looks at intervals anyway
+	}
+	return op, mine
+}
+
+func (sl *slot[C]) retireSlow(op uint64) bool {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	for {
+		switch sl.word.Load() & stateMask {
+		case severed:
+			return false
+		case busy:
+			if sl.word.CompareAndSwap(op<<stateBits|busy, op<<stateBits|idle) {
+				return true
+			}
+		default:
+			sl.cond.Wait()
+		}
+	}
+}
+
+// passOn gives the connection to the next user.
+func (sl *slot[C]) passOn() {
+	switch sl.role {
+	case Writer:
+		sl.s.gate.leave()
+	case Reader:
+		gen := sl.gen
+		sl.res.ReleaseUnused()
+		gen.released()
+	}
+}
+
+// discard closes a connection that is not fit to be used again.
+func (sl *slot[C]) discard() {
+	switch sl.role {
+	case Writer:
+		sl.s.gate.set(nil)
+		sl.s.closed(sl)
+		sl.s.gate.leave()
+	case Reader:
+		sl.res.Hijack()
+		sl.gen.close(sl)
+	}
+}
+
+// pin holds the operation op in its place; 0 means whichever runs. It returns
+// false when that is over, or when somebody else has it pinned. sl.mu is held.
+func (sl *slot[C]) pin(op uint64) (uint64, bool) {
+	word := sl.word.Load()
+	if word&stateMask != busy || op != 0 && word>>stateBits != op {
+		return 0, false
+	}
+	op = word >> stateBits
+	if !sl.word.CompareAndSwap(word, op<<stateBits|pinned) {
+		return 0, false
+	}
+	sl.view = sl.describe(op)
+	return op, true
+}
+
+// unpin lets the holder go on. sl.mu is held.
+func (sl *slot[C]) unpin(op, state uint64) {
+	sl.word.Store(op<<stateBits | state)
+	sl.cond.Broadcast()
+}
+
+// interrupt delivers one interrupt to the operation op, if that still runs. It
+// may take as long as the driver takes, and is called with no lock held.
+func (sl *slot[C]) interrupt(op uint64) (first bool) {
+	sl.mu.Lock()
+	if _, ok := sl.pin(op); !ok {
+		sl.mu.Unlock()
+		return false
+	}
+	first = sl.hit.Swap(op) != op
+	sl.view.Interrupted = true
+	sl.mu.Unlock()
+
+	sl.s.driverInterrupt(sl.conn)
+
+	sl.mu.Lock()
+	sl.unpin(op, busy)
+	sl.mu.Unlock()
+	return first
+}
+
+// holder describes the operation that runs, if there is one. It waits for no interrupt.
+func (sl *slot[C]) holder() (h Holder, op uint64, ok bool) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if op, ok = sl.pin(0); ok {
+		h = sl.view
+		sl.unpin(op, busy)
+		return h, op, true
+	}
+	word := sl.word.Load()
+	switch word & stateMask {
+	case pinned:
+		ok = true
+	case severed:
+		ok = !sl.cut
+	}
+	h = sl.view
+	h.Held = time.Since(h.Since)
+	return h, word >> stateBits, ok
+}
+
+// describe is called with the slot pinned and mu held.
+func (sl *slot[C]) describe(op uint64) Holder {
+	held := time.Since(epoch) - sl.since
+	return Holder{
+		Store:       sl.s.cfg.Name,
+		Role:        sl.role,
+		Label:       labelOf(sl.ctx),
+		Since:       time.Now().Add(-held),
+		Held:        held,
+		Generation:  sl.gen.number,
+		Interrupted: sl.hit.Load() == op,
+		CallSite:    callSite(sl.sites),
+	}
+}
+
+// watch delivers the end of ctx as an interrupt of this operation.
+func (sl *slot[C]) watch(ctx context.Context) {
+	op := sl.word.Load() >> stateBits
+	sl.stop = context.AfterFunc(ctx, func() { sl.deliver(op) })
+}
+
+// deliver repeats the interrupt until the operation is over: one that arrives
+// between two statements, or right before one starts, is lost.
+func (sl *slot[C]) deliver(op uint64) {
+	sl.mu.Lock()
+	if sl.over >= op {
+		sl.mu.Unlock()
+		return
+	}
+	quit := make(chan struct{})
+	sl.quit = quit
+	sl.mu.Unlock()
+	backOff := newBackOff()
+	for {
+		sl.interrupt(op)
+		timer := time.NewTimer(backOff.next())
+		select {
+		case <-quit:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// dismiss ends deliver, which has begun or is about to.
+func (sl *slot[C]) dismiss(op uint64) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.over = op
+	if sl.quit != nil {
+		close(sl.quit)
+		sl.quit = nil
+	}
+}
+
+// interruptedError makes err match ErrInterrupted, and the context's error where that had ended.
+func interruptedError(store, op string, err error, ctx context.Context) error {
+	errs := []error{err}
+	if !errors.Is(err, ErrInterrupted) {
+		errs = append(errs, ErrInterrupted)
+	}
+	if ctx != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		errs = append(errs, ctx.Err())
+	}
+	if len(errs) == 1 {
+		return err
+	}
+	return &interruptError{store, op, errs}
+}
+
+// interruptError is what the callback returned, seen as the interrupt that it was.
+type interruptError struct {
+	store, op string
+	errs      []error
+}
+
+func (e *interruptError) Error() string {
+	return e.store + ": " + e.op + ": " + ErrInterrupted.Error() + ": " + e.errs[0].Error()
+}
+func (e *interruptError) Unwrap() []error { return e.errs }
+
+// callSite is the first frame outside this package.
+func callSite(sites *[8]uintptr) string {
+	if sites == nil {
+		return ""
+	}
+	frames := runtime.CallersFrames(sites[:])
+	for {
+		f, more := frames.Next()
+		if f.PC != 0 && !ownFrame(f.Function) {
+			return fmt.Sprintf("%s (%s:%d)", f.Function, filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
+}
+
+// ownFrame tells the frames of this module's layers, which say nothing about who called them.
+func ownFrame(function string) bool {
+	rest, ok := strings.CutPrefix(function, "github.com/quiesce-go/quiesce/")
+	if !ok {
+		return false
+	}
+	for _, layer := range []string{"lifecycle.", "driver/sqlite.", "driver/sqldb.", "driver/memory.", "storekit."} {
+		if strings.HasPrefix(rest, layer) {
+			return true
+		}
+	}
+	return false
+}
+
+// newPanicError is called in a deferred function with what recover returned.
+func newPanicError(value any) *PanicError { return &PanicError{value, debug.Stack()} }
