@@ -50,10 +50,13 @@ func Open[C comparable](ctx context.Context, driver Driver[C], cfg Config[C]) (*
 	s := &Connections[C]{cfg: cfg, driver: driver, wake: make(chan struct{}, 1)}
 	s.beginner, _ = driver.(Beginner[C])
 	s.severer, _ = driver.(Severer[C])
-	s.state, s.told = Paused, Paused
+	s.name, s.state, s.told = cfg.Name, Paused, Paused
 	s.gate.refuse = true
 	if cfg.StartPaused {
 		return s, nil
+	}
+	if ctx.Err() != nil {
+		return nil, &StateError{cfg.Name, "open", context.Cause(ctx)}
 	}
 	if err := s.call(ctx, (*conns[C])(s), toActive, cfg.Timeout, s.heldError); err != nil {
 		// What was begun is taken back by the engine; Close waits for it, within the same time.
@@ -82,10 +85,7 @@ func (s *Connections[C]) Pause(ctx context.Context) error { return s.stop(ctx, t
 func (s *Connections[C]) Close(ctx context.Context) error { return s.stop(ctx, toClosed) }
 
 func (s *Connections[C]) stop(ctx context.Context, g goal) error {
-	if _, in := s.insideOf(ctx); in {
-		return &StateError{s.cfg.Name, g.op(), ErrNested}
-	}
-	if s.anyWork() && onOwnStack(&s.id, nil) {
+	if s.inOperation(ctx) {
 		return &StateError{s.cfg.Name, g.op(), ErrNested}
 	}
 	return s.call(ctx, (*conns[C])(s), g, s.cfg.Timeout, s.heldError)

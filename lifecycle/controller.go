@@ -35,8 +35,8 @@ type ControllerConfig struct {
 // Pause and Resume say what is wanted and wait, under their own contexts. A
 // Pause that failed is asked again, with back-off, until it succeeds or
 // something else is wanted; its caller has got the error meanwhile. A Resume
-// that failed is not retried by itself. Hold resumes for a while, without
-// changing what is wanted.
+// that failed is not retried by itself: paused is wanted again. Hold resumes
+// for a while, without changing what is wanted.
 //
 // The Pausable must be driven through the Controller only. A Controller at rest has no goroutine; leases have a timer each.
 type Controller struct {
@@ -47,6 +47,7 @@ type Controller struct {
 	// Guarded by engine.mu.
 	known  bool // p is as state says
 	intent goal // toActive or toPaused: what the callers of Pause and Resume want
+	pauses uint // calls of Pause
 	leases map[*Lease]struct{}
 	asking int           // Holds that wait
 	freed  chan struct{} // closed when the last lease is released; nil while nobody waits
@@ -74,19 +75,26 @@ func (c ControllerConfig) NewController(p Pausable) *Controller {
 	if c.RetryLimit <= 0 {
 		c.RetryLimit = time.Second
 	}
-	return &Controller{p: p, cfg: c}
+	return &Controller{engine: engine{name: c.Name, renew: true}, p: p, cfg: c}
 }
 
 // Pause makes paused the wanted state and waits for it. Leases are treated as
 // work in flight: after the grace their contexts end, and the Pausable is
 // paused when all are released or expired. When its time ends first, Pause
 // returns a *HeldError with the leases and holders; the Controller goes on.
+// Called from inside an operation of the Pausable it returns ErrNested, and nothing else is wanted than before.
 func (c *Controller) Pause(ctx context.Context) error {
+	if inOperationOf(ctx, c.p) {
+		return &StateError{c.cfg.Name, "pause", ErrNested}
+	}
 	return c.call(ctx, (*controllerMover)(c), toPaused, c.cfg.Timeout, c.left)
 }
 
-// Resume makes active the wanted state and waits for it.
+// Resume makes active the wanted state and waits for it. When it returns an error, that is not what is wanted any more.
 func (c *Controller) Resume(ctx context.Context) error {
+	if ctx.Err() != nil && c.State() != Active {
+		return &StateError{c.cfg.Name, "resume", context.Cause(ctx)}
+	}
 	return c.call(ctx, (*controllerMover)(c), toActive, c.cfg.Timeout, c.left)
 }
 
@@ -96,16 +104,25 @@ func (c *Controller) Name() string { return c.cfg.Name }
 // Holders lists what the Pausable says of the operations that run in it.
 func (c *Controller) Holders() []Holder { return holdersOf(c.p) }
 
-func (c *Controller) left(r *run, cause error) error {
+// Leases lists the leases that are held, here and in the Pausable, oldest first.
+func (c *Controller) Leases() []LeaseInfo {
+	leases := leasesOf(c.p)
 	c.mu.Lock()
-	resuming, step, seen := r.goal != toPaused, r.step, r.seen
-	var leases []LeaseInfo
+	defer c.mu.Unlock()
 	for l := range c.leases {
 		leases = append(leases, l.info())
 	}
+	return sortLeases(leases)
+}
+
+func (c *Controller) inOperation(ctx context.Context) bool { return inOperationOf(ctx, c.p) }
+
+func (c *Controller) left(r *run, cause error) error {
+	c.mu.Lock()
+	op, pausing, step, seen := r.goal.op(), r.goal.pausing(), r.step, r.seen
 	c.mu.Unlock()
-	if resuming {
-		return &StateError{c.cfg.Name, "resume", cause}
+	if !pausing {
+		return &StateError{c.cfg.Name, op, cause}
 	}
 	if step != StepLeases {
 		step = StepMembers
@@ -113,19 +130,38 @@ func (c *Controller) left(r *run, cause error) error {
 	if seen != nil {
 		cause = errors.Join(cause, seen)
 	}
-	return &HeldError{Store: c.cfg.Name, Step: step, Holders: c.Holders(), Leases: leases, Cause: cause}
+	return &HeldError{Store: c.cfg.Name, Step: step, Holders: c.Holders(), Leases: c.Leases(), Cause: cause}
 }
 
 // controllerMover is Controller as the engine sees it.
 type controllerMover Controller
 
-// settled also notes what is wanted: it is the first thing that a call does under the mutex.
+// errPauseFirst tells a Hold that a Pause somebody waits for comes first.
+var errPauseFirst = errors.New("a pause comes first")
+
+// settled also notes what is wanted: it is the first thing that a call does
+// under the mutex. Active is wanted only when a Resume was successful, which is for finish to say.
 func (m *controllerMover) settled(g goal) (bool, error) {
 	c := (*Controller)(m)
-	if g != toHeld {
-		c.intent = g
+	switch {
+	case g == toPaused:
+		c.intent = toPaused
+		c.pauses++
+	case g == toHeld && c.pauseFirst():
+		return true, errPauseFirst
 	}
-	return c.run == nil && c.known && c.state == target(g), nil
+	if c.run != nil || !c.known || c.state != target(g) {
+		return false, nil
+	}
+	if g == toActive {
+		c.intent = toActive
+	}
+	return true, nil
+}
+
+// pauseFirst tells whether somebody waits for a Pause. It is called under the mutex.
+func (c *Controller) pauseFirst() bool {
+	return c.run != nil && c.run.goal == toPaused && c.run.waiters > 0
 }
 
 func (m *controllerMover) begun(r *run) {
@@ -141,39 +177,22 @@ func (m *controllerMover) begun(r *run) {
 
 func (m *controllerMover) drive(r *run) error {
 	c := (*Controller)(m)
-	ctx, cancel := r.context()
-	defer cancel()
-	if r.goal != toPaused {
-		ctx, cancel := c.within(ctx, r)
-		defer cancel()
-		return c.ask(ctx, Pausable.Resume)
+	to := toActive
+	if c.goalOf(r) == toPaused {
+		to = toPaused
+		if err := c.awaitRetry(r); err != nil {
+			return err
+		}
+		if err := c.awaitLeases(r); err != nil {
+			return err
+		}
 	}
-	if err := c.awaitRetry(r); err != nil {
-		return err
+	err := c.within(r, 1, func(ctx context.Context) error { return ask(ctx, c.p, to) })
+	if err != nil {
+		name, _ := nameOf(c.p)
+		return &MemberError{Group: c.cfg.Name, Member: name, Op: to.op(), Err: err}
 	}
-	if err := c.awaitLeases(r); err != nil {
-		return err
-	}
-	ctx, cancel = c.within(ctx, r)
-	defer cancel()
-	return c.ask(ctx, Pausable.Pause)
-}
-
-func (c *Controller) ask(ctx context.Context, call func(Pausable, context.Context) error) error {
-	if c.p == nil {
-		return &ConfigError{"Pausable", "is nil"}
-	}
-	return guard(func() error { return call(c.p, ctx) })
-}
-
-// within hands the callers' earliest deadline down, where there is one.
-func (c *Controller) within(ctx context.Context, r *run) (context.Context, context.CancelFunc) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.deadline.IsZero() {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, r.deadline)
+	return nil
 }
 
 // awaitRetry spaces the attempts of a Pause that failed. Somebody who asks again ends the wait.
@@ -199,60 +218,84 @@ func (c *Controller) awaitRetry(r *run) error {
 // awaitLeases waits until no lease is held, and ends their contexts after the grace.
 func (c *Controller) awaitLeases(r *run) error {
 	for {
-		c.mu.Lock()
-		if len(c.leases) == 0 {
-			c.mu.Unlock()
+		freed, left := c.pressLeases(r)
+		if freed == nil {
 			return nil
 		}
-		r.step = StepLeases
-		freed := make(chan struct{})
-		c.freed = freed
-		grace := c.cfg.Grace
-		if !r.deadline.IsZero() {
-			grace = min(grace, r.deadline.Sub(r.start)*4/5)
-		}
-		if r.expired {
-			grace = 0
-		}
-		left := time.Until(r.start.Add(grace))
-		if left <= 0 {
-			for l := range c.leases {
-				l.cancel(ErrPaused)
-			}
-		}
-		c.mu.Unlock()
 		var end <-chan time.Time
+		timer := time.NewTimer(left)
 		if left > 0 {
-			timer := time.NewTimer(left)
-			defer timer.Stop()
 			end = timer.C
 		}
+		var err error
 		select {
 		case <-freed:
 		case <-end:
 		case <-r.hurry:
 		case <-r.ctx.Done():
-			return context.Cause(r.ctx)
+			err = context.Cause(r.ctx)
+		}
+		timer.Stop()
+		if err != nil {
+			return err
 		}
 	}
 }
 
+// pressLeases returns what is closed when no lease is held any more, nil where
+// that is so already, and how long they are let be. When that is over, it ends their contexts.
+func (c *Controller) pressLeases(r *run) (freed chan struct{}, left time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.leases) == 0 {
+		r.step = StepMembers
+		return nil, 0
+	}
+	r.step = StepLeases
+	if c.freed == nil {
+		c.freed = make(chan struct{})
+	}
+	grace := c.cfg.Grace
+	if !r.deadline.IsZero() {
+		grace = min(grace, r.deadline.Sub(r.start)*4/5)
+	}
+	left = time.Until(r.start.Add(grace))
+	if r.expired || left <= 0 {
+		left = 0
+		for l := range c.leases {
+			l.cancel(ErrPaused)
+		}
+	}
+	return c.freed, left
+}
+
 func (m *controllerMover) finish(r *run, err error) (error, *run) {
 	c := (*Controller)(m)
+	pausing := r.goal == toPaused
+	if err == nil && !pausing && r.deserted { // the last caller left just now
+		err = context.Cause(r.ctx)
+	}
 	switch {
-	case err == nil && r.goal == toPaused:
+	case err == nil && pausing:
 		c.known, c.tries = true, 0
 		c.setState(Paused)
 	case err == nil:
 		c.known = true
+		if r.goal == toActive {
+			c.intent = toActive
+		}
 		c.setState(Active)
-		return nil, c.rest(r)
-	case r.goal == toPaused:
+	case pausing:
 		c.tries++
-		return err, newRun(toPaused, time.Time{})
+		again := newRun(toPaused, time.Time{})
+		again.seen = err
+		return err, again
 	default:
 		c.setState(Paused)
-		if r.goal == toHeld { // what is wanted is still paused, and the attempt may have left something open
+		if r.goal == toActive {
+			c.intent = toPaused
+		}
+		if r.goal == toHeld || r.deserted { // nobody wants it any more, and the attempt may have left something open
 			return err, newRun(toPaused, time.Time{})
 		}
 	}
@@ -260,8 +303,8 @@ func (m *controllerMover) finish(r *run, err error) (error, *run) {
 }
 
 // rest returns the pause that follows when nobody holds what is only active for leases.
-func (c *Controller) rest(ended *run) *run {
-	if c.intent != toPaused || len(c.leases) > 0 || c.asking > 0 || ended != nil && ended.waiters > 0 {
+func (c *Controller) rest() *run {
+	if c.intent != toPaused || len(c.leases) > 0 || c.asking > 0 {
 		return nil
 	}
 	return newRun(toPaused, time.Time{})

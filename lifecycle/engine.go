@@ -17,6 +17,8 @@ import (
 // and the new run begins as soon as the old one has left. There is one
 // goroutine, and only while there is a run.
 type engine struct {
+	name    string // in errors; set before use
+	renew   bool   // a pause that every caller left is begun anew by the next; set before use
 	mu      sync.Mutex
 	state   State
 	run     *run // towards the goal; nil at rest
@@ -46,23 +48,34 @@ func (g goal) op() string {
 	}
 }
 
-// run is one transition. Its fields are guarded by the engine's mutex, except the channels.
+// pausing tells a goal that gives back from one that takes.
+func (g goal) pausing() bool { return g == toPaused || g == toClosed }
+
+// run is one transition. Its fields are guarded by the engine's mutex, except the channels and ctx.
 type run struct {
 	goal     goal
 	start    time.Time
-	deadline time.Time // the earliest that a caller named or that its time-out gave
+	deadline time.Time // that its callers named or their time-outs gave: of a pause the earliest, of a resume the latest; zero for none
 	waiters  int
+	firm     int  // the waiters that want active for good, not for a lease
 	expired  bool // a caller's time ended: nothing is let finish any longer
 	deserted bool // the last caller of a Resume left
+	ended    bool // finish has said what err is
+	undoing  bool // a group's, and a roll-back itself
+	undone   bool // a group's, and rolled back
 	step     Step
-	seen     error // what a verification found last
+	seen     error // what a verification, or the attempt before, found last
 
 	ctx    context.Context // cancelled when the run is overtaken or deserted
 	cancel context.CancelCauseFunc
 	hurry  chan struct{} // deadline or expired changed
-	late   chan struct{} // closed when expired is set
 	done   chan struct{} // closed at the end, unless overtaken
-	err    error         // valid after done
+	err    error         // valid once ended
+
+	// For movers that hand their time down: see within.
+	pace    context.Context // of ctx; ends when the time becomes shorter, and is replaced unless expired
+	quicken context.CancelCauseFunc
+	handed  bool // pace was
 }
 
 // mover is what the engine drives.
@@ -82,8 +95,9 @@ type mover interface {
 
 func newRun(g goal, deadline time.Time) *run {
 	r := &run{goal: g, start: time.Now(), deadline: deadline,
-		hurry: make(chan struct{}, 1), late: make(chan struct{}), done: make(chan struct{})}
+		hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.pace, r.quicken = context.WithCancelCause(r.ctx)
 	return r
 }
 
@@ -97,9 +111,8 @@ func (e *engine) call(ctx context.Context, m mover, g goal, timeout time.Duratio
 		e.mu.Unlock()
 		return err
 	}
-	r := e.aim(m, g, timeout)
-	r.waiters++
-	limit := r.join(ctx, timeout)
+	r := e.aim(m, g, ctx.Err() != nil)
+	limit := r.join(ctx, g, timeout)
 	e.mu.Unlock()
 
 	var after <-chan time.Time
@@ -126,43 +139,61 @@ func (e *engine) call(ctx context.Context, m mover, g goal, timeout time.Duratio
 	err := leave(r, cause)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	select {
-	case <-r.done: // the end came together with the deadline
+	if r.ended { // the end came together with the deadline
 		return r.err
-	default:
 	}
 	r.waiters--
+	if g == toActive {
+		r.firm--
+	}
 	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
+		return e.superseded(r)
 	}
 	switch {
-	case r.goal == toPaused || r.goal == toClosed:
+	case r.goal.pausing():
 		// Whoever only left because a group was overtaken interrupts nobody.
 		if !errors.Is(cause, ErrSuperseded) {
 			r.expire()
 		}
+		if r.waiters == 0 {
+			e.feed.wake() // who lets a Pause come first that somebody waits for need not any longer
+		}
 	case r.waiters == 0:
 		r.deserted = true
 		r.cancel(cause)
+	case r.firm == 0 && r.goal == toActive: // only Holds are left: an error means that it is not active by this call
+		r.goal = toHeld
 	}
 	return err
 }
 
 // overtaken is what a caller returns whose run's context ended: the run may have ended well at the same moment.
 func (e *engine) overtaken(r *run) error {
-	select {
-	case <-r.done:
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.ended {
 		return r.err
-	default:
-		return context.Cause(r.ctx)
 	}
+	return e.superseded(r)
+}
+
+func (e *engine) superseded(r *run) error {
+	return &StateError{e.name, r.goal.op(), context.Cause(r.ctx)}
+}
+
+// goalOf reads the goal, which a caller that joins can change: Close makes a pause final, Resume makes a Hold last.
+func (e *engine) goalOf(r *run) goal {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return r.goal
 }
 
 // aim returns the run towards g: the one under way, or a new one which overtakes it.
-func (e *engine) aim(m mover, g goal, timeout time.Duration) *run {
+func (e *engine) aim(m mover, g goal, late bool) *run {
 	r := e.run
 	switch {
 	case r == nil || r.deserted:
+	case r.goal == g && e.renew && r.expired && r.waiters == 0 && !late: // what it still tells, it tells without time
 	case r.goal == g:
 		return r
 	case r.goal == toPaused && g == toClosed: // Close joins a Pause and makes it final
@@ -177,9 +208,6 @@ func (e *engine) aim(m mover, g goal, timeout time.Duration) *run {
 		return r
 	}
 	r = newRun(g, time.Time{})
-	if timeout > 0 {
-		r.deadline = r.start.Add(timeout)
-	}
 	e.replace(m, r)
 	return r
 }
@@ -197,43 +225,65 @@ func (e *engine) replace(m mover, r *run) {
 	}
 }
 
+// errGoexit is what a run ends with whose driver, member or hook called
+// runtime.Goexit, as a test's FailNow does.
+var errGoexit = errors.New("runtime.Goexit was called")
+
 // loop drives runs until there is none.
 func (e *engine) loop(m mover) {
+	var r *run
+	exiting := true // unless somebody's code calls runtime.Goexit
+	defer func() {
+		if exiting {
+			e.end(m, r, &StateError{e.name, "transition", errGoexit})
+			go e.loop(m)
+		}
+	}()
 	for {
-		e.mu.Lock()
-		r := e.run
-		if r == nil {
-			e.looping = false
-			e.mu.Unlock()
+		if r = e.next(m); r == nil {
+			exiting = false
 			return
 		}
-		from, now := e.told, e.state
-		e.told = now
-		e.mu.Unlock()
-		if from != now {
-			m.observe(from, now, nil)
-		}
-
-		err := m.drive(r)
-
-		e.mu.Lock()
-		if e.run != r { // overtaken: its callers know already
-			e.mu.Unlock()
-			continue
-		}
-		err, follow := m.finish(r, err)
-		r.err = err
-		e.run = nil
-		if follow != nil {
-			e.run = follow
-			m.begun(follow)
-		}
-		from, now = e.told, e.state
-		e.told = now
-		e.mu.Unlock()
-		m.observe(from, now, r)
-		r.cancelAfterDone()
+		e.end(m, r, m.drive(r))
 	}
+}
+
+// next returns the run to drive, after its beginning was observed. It returns nil, and the loop is over, when there is none.
+func (e *engine) next(m mover) *run {
+	e.mu.Lock()
+	r := e.run
+	if r == nil {
+		e.looping = false
+		e.mu.Unlock()
+		return nil
+	}
+	from, now := e.told, e.state
+	e.told = now
+	e.mu.Unlock()
+	if from != now {
+		m.observe(from, now, nil)
+	}
+	return r
+}
+
+// end ends r with what driving it returned, unless it was overtaken: its callers know that already.
+func (e *engine) end(m mover, r *run, err error) {
+	e.mu.Lock()
+	if r == nil || e.run != r {
+		e.mu.Unlock()
+		return
+	}
+	err, follow := m.finish(r, err)
+	r.err, r.ended = err, true
+	e.run = follow
+	if follow != nil {
+		m.begun(follow)
+	}
+	from, now := e.told, e.state
+	e.told = now
+	e.mu.Unlock()
+	defer r.cancelAfterDone()
+	m.observe(from, now, r)
 }
 
 // cancelAfterDone tells the callers, then frees the context. In this order: they look at done first.
@@ -272,51 +322,70 @@ func (e *engine) Subscribe() (states <-chan State, stop func()) {
 	}
 }
 
-// join lets a caller shorten the run's time. It returns the caller's own limit.
-func (r *run) join(ctx context.Context, timeout time.Duration) time.Time {
+// join adds a caller who wants g, with its time. It returns the caller's own limit; zero if it has none.
+func (r *run) join(ctx context.Context, g goal, timeout time.Duration) time.Time {
+	r.waiters++
+	if g == toActive {
+		r.firm++
+	}
 	limit, has := ctx.Deadline()
-	if !has {
-		if timeout == 0 {
-			return time.Time{}
-		}
+	if !has && timeout > 0 {
 		limit = time.Now().Add(timeout)
 	}
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrSuperseded) {
+	if r.goal.pausing() && ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrSuperseded) {
 		r.expire()
 	}
-	if r.deadline.IsZero() || limit.Before(r.deadline) {
+	before := r.deadline
+	switch {
+	case r.waiters == 1, r.goal.pausing() && earlier(limit, before), !r.goal.pausing() && earlier(before, limit):
 		r.deadline = limit
+	}
+	if r.handed && r.goal.pausing() && !r.expired && earlier(r.deadline, before) {
+		r.quicken(ErrSuperseded)
+		r.pace, r.quicken = context.WithCancelCause(r.ctx)
 	}
 	r.push()
 	return limit
 }
 
+// earlier compares deadlines, of which the zero one never comes.
+func earlier(a, b time.Time) bool { return !a.IsZero() && (b.IsZero() || a.Before(b)) }
+
 // expire says that nothing is let finish any longer.
 func (r *run) expire() {
-	if !r.expired {
-		r.expired = true
-		close(r.late)
-	}
+	r.expired = true
+	r.quicken(context.DeadlineExceeded)
 	r.push()
 }
 
-// context returns a context for what r drives: it ends when r is overtaken or
-// deserted, and when a caller's time ended.
-func (r *run) context() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(r.ctx)
-	select {
-	case <-r.late:
-		cancel(context.DeadlineExceeded)
-	default:
-		go func() {
-			select {
-			case <-r.late:
-				cancel(context.DeadlineExceeded)
-			case <-ctx.Done():
-			}
-		}()
+// within calls f with an equal share, among so many, of the time that r has
+// left, for something that r drives. Its context ends with that share, when a
+// caller's time ended, and when r is overtaken or deserted. Where another
+// caller changes the time that there is, and f fails for that, it is called again.
+func (e *engine) within(r *run, among int, f func(context.Context) error) error {
+	for {
+		e.mu.Lock()
+		pace, deadline := r.pace, r.deadline
+		r.handed = true
+		e.mu.Unlock()
+		ctx, cancel := context.WithCancel(pace)
+		if !deadline.IsZero() {
+			cancel()
+			ctx, cancel = context.WithTimeout(pace, time.Until(deadline)/time.Duration(among))
+		}
+		err := f(ctx)
+		ended := ctx.Err() != nil
+		cancel()
+		if err == nil || !ended {
+			return err
+		}
+		e.mu.Lock()
+		again := r.ctx.Err() == nil && !r.expired && !r.deadline.Equal(deadline)
+		e.mu.Unlock()
+		if !again {
+			return err
+		}
 	}
-	return ctx, func() { cancel(nil) }
 }
 
 // push wakes whoever drives the run, to look at deadline and expired again.

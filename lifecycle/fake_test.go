@@ -19,6 +19,7 @@ type fakeDriver struct {
 	open, opened, closed atomic.Int64
 	writers              atomic.Int64
 	interrupts           atomic.Int64
+	all                  sync.Map
 	resets               atomic.Int64
 
 	// Hooks, set before use. All may be nil.
@@ -59,7 +60,9 @@ func (d *fakeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (*fakeCo
 			d.t.Errorf("%d writers are open at once; there is never a second one", n)
 		}
 	}
-	return &fakeConn{d: d, role: info.Role, gen: info.Generation}, nil
+	c := &fakeConn{d: d, role: info.Role, gen: info.Generation}
+	d.all.Store(c, nil)
+	return c, nil
 }
 
 func (c *fakeConn) enter(what string) func() {
@@ -124,6 +127,7 @@ func (d *fakeDriver) Close(c *fakeConn) error {
 }
 
 func (d *fakeDriver) gone(c *fakeConn) {
+	d.all.Delete(c)
 	d.open.Add(-1)
 	d.closed.Add(1)
 	if c.role == lifecycle.Writer {
@@ -202,5 +206,12 @@ func (d *fakeDriver) nothingHeld(t testing.TB) {
 	t.Helper()
 	if n := d.open.Load(); n != 0 {
 		t.Errorf("%d connections are open after Pause returned nil; it promises that nothing is held any more", n)
+		d.all.Range(func(c, _ any) bool {
+			f := c.(*fakeConn)
+			f.mu.Lock()
+			t.Logf("open: %v of generation %d, closed %v severed %v stop %v onSevered %v", f.role, f.gen, f.closed, f.severed, f.stop != nil, f.onSevered != nil)
+			f.mu.Unlock()
+			return true
+		})
 	}
 }

@@ -18,11 +18,16 @@ func (f *feed) wait() <-chan struct{} {
 	return f.changed
 }
 
-func (f *feed) publish(s State) {
+// wake ends the waits without a change of state.
+func (f *feed) wake() {
 	if f.changed != nil {
 		close(f.changed)
 		f.changed = nil
 	}
+}
+
+func (f *feed) publish(s State) {
+	f.wake()
 	for sub := range f.subs {
 		sub.put(s)
 	}

@@ -92,6 +92,7 @@ func (f *ForeignConn[C]) End(err error) error {
 func (f *ForeignConn[C]) finish(err *error) {
 	sl := f.sl
 	ctx := sl.ctx
+	sl.setCleaning(true) // idle is not free yet: a pause would close it under Reset
 	op, mine := sl.retire()
 	if err != nil && *err != nil && op == sl.hit.Load() {
 		*err = interruptedError(f.s.cfg.Name, sl.role.String(), *err, ctx)
@@ -101,6 +102,7 @@ func (f *ForeignConn[C]) finish(err *error) {
 		return
 	}
 	unfit := f.s.reset(sl.conn) != nil
+	sl.setCleaning(false)
 	if (unfit || sl.gen.closing.Load()) && sl.claim() {
 		sl.gen.close(sl)
 		f.sl = nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -39,29 +38,24 @@ var ErrRolledBack = errors.New("rolled back")
 //
 // A Pause tells every member, whatever failed. Errors are joined, each a
 // *MemberError. A panic in a member is an error. A caller leaves when its
-// context ends, with a *HeldError that names what the members say of their
-// holders; the group goes on. A group has no time-out of its own: where the
-// context has no deadline, its members' time-outs bound it.
+// context ends, with an error that names the members which have failed or not
+// returned, after a Pause a *HeldError with the members' holders and leases;
+// the group goes on. A group has no time-out of its own: where the context has
+// no deadline, its members' time-outs bound it.
+//
+// After a Pause that failed, the group's state stays pausing until it is asked
+// again. After a Resume that failed it is paused, although some members may
+// have been resumed. Either way the next call goes through to all members.
 type Group struct {
 	engine
 	cfg      GroupConfig
 	members  []Pausable
 	parallel bool
-	known    bool // all members are as state says
-}
 
-// MemberError says which member of a group failed.
-type MemberError struct {
-	Group  string
-	Member string
-	Op     string // "pause" or "resume"
-	Err    error
+	// Guarded by engine.mu.
+	known  bool    // all members are as state says
+	errors []error // of the members told last: nil where nothing failed, errBusy where one has not returned
 }
-
-func (e *MemberError) Error() string {
-	return e.Group + ": " + e.Op + " " + e.Member + ": " + e.Err.Error()
-}
-func (e *MemberError) Unwrap() error { return e.Err }
 
 // Sequence makes a group that pauses first to last and resumes last to first.
 //
@@ -90,16 +84,25 @@ func newGroup(cfg GroupConfig, name string, parallel bool, members []Pausable) *
 	if cfg.RollbackTimeout <= 0 {
 		cfg.RollbackTimeout = DefaultTimeout
 	}
-	return &Group{cfg: cfg, members: slices.Clone(members), parallel: parallel}
+	return &Group{engine: engine{name: cfg.Name, renew: true}, cfg: cfg, members: slices.Clone(members), parallel: parallel}
 }
 
-// Pause pauses every member. It returns nil when all of them did.
+// Pause pauses every member. It returns nil when all of them did. Called from
+// inside an operation of a member it returns ErrNested, and tells nobody.
 func (g *Group) Pause(ctx context.Context) error {
+	for i, m := range g.members {
+		if inOperationOf(ctx, m) {
+			return g.memberError(i, toPaused, ErrNested)
+		}
+	}
 	return g.call(ctx, (*groupMover)(g), toPaused, 0, g.left)
 }
 
 // Resume resumes the members. It returns nil when all of them did.
 func (g *Group) Resume(ctx context.Context) error {
+	if ctx.Err() != nil && g.State() != Active {
+		return &StateError{g.cfg.Name, "resume", context.Cause(ctx)}
+	}
 	return g.call(ctx, (*groupMover)(g), toActive, 0, g.left)
 }
 
@@ -115,26 +118,30 @@ func (g *Group) Holders() []Holder {
 	return holders
 }
 
-func holdersOf(p Pausable) []Holder {
-	for p != nil {
-		if h, ok := p.(interface{ Holders() []Holder }); ok {
-			return h.Holders()
-		}
-		u, ok := p.(interface{ Unwrap() Pausable })
-		if !ok {
-			return nil
-		}
-		p = u.Unwrap()
+// Leases lists what the members say of the leases that are held, oldest first.
+func (g *Group) Leases() []LeaseInfo {
+	var leases []LeaseInfo
+	for _, m := range g.members {
+		leases = append(leases, leasesOf(m)...)
 	}
-	return nil
+	return sortLeases(leases)
+}
+
+func (g *Group) inOperation(ctx context.Context) bool {
+	return slices.ContainsFunc(g.members, func(m Pausable) bool { return inOperationOf(ctx, m) })
 }
 
 // left is what a caller gets whose time ended.
 func (g *Group) left(r *run, cause error) error {
+	g.mu.Lock()
+	if g.run == r {
+		cause = errors.Join(cause, g.joined(r.goal))
+	}
+	g.mu.Unlock()
 	if r.goal == toActive {
 		return &StateError{g.cfg.Name, "resume", cause}
 	}
-	return &HeldError{Store: g.cfg.Name, Step: StepMembers, Holders: g.Holders(), Cause: cause}
+	return &HeldError{Store: g.cfg.Name, Step: StepMembers, Holders: g.Holders(), Leases: g.Leases(), Cause: cause}
 }
 
 // groupMover is Group as the engine sees it.
@@ -164,37 +171,49 @@ func (m *groupMover) begun(r *run) {
 
 func (m *groupMover) drive(r *run) error {
 	g := (*Group)(m)
-	err := g.tell(r, r.goal)
-	if err == nil || !g.cfg.Rollback || r.ctx.Err() != nil {
+	err := g.tell(r)
+	if err == nil || !g.cfg.Rollback || r.undoing || r.ctx.Err() != nil {
 		return err
 	}
 	back := newRun(toActive, time.Now().Add(g.cfg.RollbackTimeout))
 	if r.goal == toActive {
 		back.goal = toPaused
 	}
-	stop := context.AfterFunc(r.ctx, func() { back.cancel(context.Cause(r.ctx)) })
+	// Where the last caller of a Resume leaves meanwhile, finish has it rolled back by a run that can be overtaken.
+	stop := context.AfterFunc(r.ctx, func() { back.cancel(ErrSuperseded) })
 	defer stop()
 	defer back.cancel(nil)
-	if undo := g.tell(back, back.goal); undo != nil {
+	if undo := g.tell(back); undo != nil {
 		return errors.Join(err, fmt.Errorf("%s: rolling back: %w", g.cfg.Name, undo))
 	}
+	r.undone = true
 	return errors.Join(err, fmt.Errorf("%s: %w", g.cfg.Name, ErrRolledBack))
 }
 
 func (m *groupMover) finish(r *run, err error) (error, *run) {
 	g := (*Group)(m)
+	g.errors = nil
+	if err == nil && r.ctx.Err() != nil { // the last caller of a Resume left just now
+		err = context.Cause(r.ctx)
+	}
 	pausing := r.goal == toPaused
 	switch {
 	case err == nil:
 		g.known = true
 		g.setState(target(r.goal))
-	case errors.Is(err, ErrRolledBack):
+	case r.undone && pausing:
 		g.known = true
-		g.setState(map[bool]State{true: Active, false: Paused}[pausing])
+		g.setState(Active)
 	case pausing:
 		// Some member is still on its way: both calls go through to all of them.
 	default:
+		g.known = r.undone
 		g.setState(Paused)
+		if g.cfg.Rollback && r.deserted && !r.undone && !errors.Is(context.Cause(r.ctx), ErrSuperseded) {
+			back := newRun(toPaused, time.Now().Add(g.cfg.RollbackTimeout))
+			back.undoing = true
+			return err, back
+		}
 	}
 	return err, nil
 }
@@ -211,99 +230,102 @@ func (m *groupMover) observe(from, to State, r *run) {
 	tell(g.cfg.Observer, e)
 }
 
-// tell has the members do what to says.
-func (g *Group) tell(r *run, to goal) error {
-	base, cancel := r.context()
-	defer cancel()
+// tell has the members do what r is for.
+func (g *Group) tell(r *run) error {
+	g.mu.Lock()
+	g.errors = make([]error, len(g.members))
+	g.mu.Unlock()
 	if g.parallel {
-		return g.tellAll(base, r, to)
+		g.tellAll(r)
+	} else {
+		g.tellEach(r)
 	}
-	return g.tellEach(base, r, to)
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joined(r.goal)
 }
 
-func (g *Group) tellEach(base context.Context, r *run, to goal) error {
-	var errs []error
+// joined is what the members failed with, in the order in which a Sequence tells them. It is called under the mutex.
+func (g *Group) joined(to goal) error {
+	errs := slices.Clone(g.errors)
+	if to == toActive {
+		slices.Reverse(errs)
+	}
+	return errors.Join(errs...)
+}
+
+func (g *Group) tellEach(r *run) {
 	n := len(g.members)
 	for k := range n {
 		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
+			return
 		}
 		i := k
-		if to == toActive {
+		if r.goal == toActive {
 			i = n - 1 - k
 		}
-		ctx, cancel := g.share(base, r, n-k)
-		err := g.ask(ctx, i, to)
-		cancel()
-		if err == nil {
+		err := g.ask(r, i, n-k)
+		if err == nil || r.goal == toPaused {
 			continue
 		}
-		errs = append(errs, err)
-		if to == toActive {
-			for j := i - 1; j >= 0; j-- {
-				errs = append(errs, g.memberError(j, to, ErrNotAttempted))
-			}
-			break
+		for j := range i {
+			g.note(j, r.goal, ErrNotAttempted)
 		}
+		return
 	}
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	return errors.Join(errs...)
 }
 
-func (g *Group) tellAll(base context.Context, r *run, to goal) error {
-	errs := make([]error, len(g.members))
+func (g *Group) tellAll(r *run) {
 	var wg sync.WaitGroup
 	for i := range g.members {
-		wg.Go(func() {
-			ctx, cancel := g.share(base, r, 1)
-			defer cancel()
-			errs[i] = g.ask(ctx, i, to)
-		})
+		wg.Go(func() { _ = g.ask(r, i, 1) })
 	}
 	wg.Wait()
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	return errors.Join(errs...)
 }
 
-// share gives a member its part of the time that is left.
-func (g *Group) share(base context.Context, r *run, among int) (context.Context, context.CancelFunc) {
-	g.mu.Lock()
-	deadline := r.deadline
-	g.mu.Unlock()
-	if deadline.IsZero() {
-		return context.WithCancel(base)
-	}
-	return context.WithTimeout(base, time.Until(deadline)/time.Duration(among))
+// ask asks one member, among so many that share the time that is left.
+func (g *Group) ask(r *run, i, among int) error {
+	g.note(i, r.goal, errBusy)
+	err := errGoexit // in case it does
+	defer func() { g.note(i, r.goal, err) }()
+	err = g.within(r, among, func(ctx context.Context) error { return ask(ctx, g.members[i], r.goal) })
+	return err
 }
 
-func (g *Group) ask(ctx context.Context, i int, to goal) error {
-	m := g.members[i]
-	if m == nil {
-		return g.memberError(i, to, &ConfigError{"member", "is nil"})
-	}
-	err := guard(func() error {
-		if to == toPaused {
-			return m.Pause(ctx)
-		}
-		return m.Resume(ctx)
-	})
+// note records what became of a member.
+func (g *Group) note(i int, to goal, err error) {
 	if err != nil {
-		return g.memberError(i, to, err)
+		err = g.memberError(i, to, err)
 	}
-	return nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errors[i] = err
 }
 
 func (g *Group) memberError(i int, to goal, err error) error {
-	return &MemberError{Group: g.cfg.Name, Member: memberName(g.members[i], i), Op: to.op(), Err: err}
+	name, named := nameOf(g.members[i])
+	if !named {
+		name = fmt.Sprintf("member %d (%s)", i+1, name)
+	}
+	if errors.Is(err, ErrRolledBack) {
+		err = notRolledBack{err}
+	}
+	return &MemberError{Group: g.cfg.Name, Member: name, Op: to.op(), Err: err}
 }
 
-func memberName(p Pausable, i int) string {
-	if n, ok := p.(interface{ Name() string }); ok {
-		return n.Name()
-	}
-	return fmt.Sprintf("member %d (%s)", i+1, strings.TrimPrefix(fmt.Sprintf("%T", p), "*"))
+// notRolledBack is the error of a member which is a group that has been rolled
+// back. The group around it has not: its error must not match ErrRolledBack.
+type notRolledBack struct{ err error }
+
+func (e notRolledBack) Error() string { return e.err.Error() }
+
+// Is matches what the error matches, but ErrRolledBack.
+func (e notRolledBack) Is(target error) bool {
+	return target != ErrRolledBack && errors.Is(e.err, target) //nolint:errorlint // the sentinel itself
 }
+
+// As finds what the error is.
+func (e notRolledBack) As(target any) bool { return errors.As(e.err, target) }

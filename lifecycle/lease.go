@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -21,62 +20,73 @@ type Lease struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
-	once    sync.Once
 }
 
 // Hold resumes for as long as the lease that it returns is held. Leases are
 // counted: when the last one ends, and paused is still the wanted state, the
-// Pausable is paused again. A Hold during an explicit Pause waits for that
-// Pause first. A Hold whose Resume fails counts nothing. Label ctx with WithLabel to name the lease in a HeldError.
+// Pausable is paused again. While somebody waits for a Pause, Hold lets that
+// come first. A Hold whose Resume fails counts nothing, and leaves it paused.
+// Where ctx has no deadline, the Controller's Timeout bounds the waiting. The
+// lease's context descends from ctx, but the lease does not end with that.
+// Label ctx with WithLabel to name the lease in a HeldError.
 func (c *Controller) Hold(ctx context.Context) (*Lease, error) {
+	if ctx.Err() != nil {
+		return nil, c.holdError(context.Cause(ctx))
+	}
+	waiting := ctx
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, c.cfg.Timeout)
+		defer cancel()
+	}
 	c.mu.Lock()
 	c.asking++
 	c.mu.Unlock()
 	for {
-		if err := c.awaitExplicitPause(ctx); err != nil {
-			c.giveUp()
-			return nil, err
+		pauses, err := c.awaitPauses(waiting)
+		if err == nil {
+			err = c.call(waiting, (*controllerMover)(c), toHeld, 0, c.left)
 		}
-		if err := c.call(ctx, (*controllerMover)(c), toHeld, c.cfg.Timeout, c.left); err != nil {
+		switch {
+		case err == nil:
+			if l := c.grant(ctx); l != nil {
+				return l, nil
+			}
+		case c.goAgain(err, pauses):
+		default:
 			c.giveUp()
-			return nil, err
-		}
-		if l := c.grant(ctx); l != nil {
-			return l, nil
+			return nil, c.holdError(err)
 		}
 	}
 }
 
-// awaitExplicitPause lets a Pause that somebody waits for come first: a stream
-// of Holds would keep it from ever ending.
-func (c *Controller) awaitExplicitPause(ctx context.Context) error {
-	var p patience
+func (c *Controller) holdError(err error) error { return &StateError{c.cfg.Name, "hold", err} }
+
+// goAgain tells whether the Resume of a Hold only ended because of a Pause that has begun since.
+func (c *Controller) goAgain(err error, pauses uint) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Is(err, errPauseFirst) || errors.Is(err, ErrSuperseded) && c.pauses != pauses
+}
+
+// awaitPauses lets a Pause that somebody waits for come first: a stream of
+// Holds would keep it from ever ending. It returns how many there have been.
+func (c *Controller) awaitPauses(ctx context.Context) (pauses uint, err error) {
 	for {
 		c.mu.Lock()
-		r := c.run
-		if r == nil || r.goal != toPaused || r.waiters == 0 {
+		r, pauses := c.run, c.pauses
+		if !c.pauseFirst() {
 			c.mu.Unlock()
-			return nil
+			return pauses, nil
 		}
 		changed := c.feed.wait()
 		c.mu.Unlock()
-		var after <-chan time.Time
-		if _, has := ctx.Deadline(); !has {
-			if p.until.IsZero() {
-				p.until = time.Now().Add(c.cfg.Timeout)
-			}
-			timer := time.NewTimer(time.Until(p.until))
-			defer timer.Stop()
-			after = timer.C
-		}
 		select {
 		case <-changed:
 		case <-r.done:
 		case <-r.ctx.Done():
-		case <-after:
-			return &StateError{c.cfg.Name, "hold", ErrPaused}
 		case <-ctx.Done():
-			return &StateError{c.cfg.Name, "hold", errors.Join(ErrPaused, context.Cause(ctx))}
+			return pauses, errors.Join(ErrPaused, context.Cause(ctx))
 		}
 	}
 }
@@ -112,7 +122,7 @@ func (c *Controller) repause() {
 	if c.run != nil || c.state != Active {
 		return
 	}
-	if r := c.rest(nil); r != nil {
+	if r := c.rest(); r != nil {
 		c.replace((*controllerMover)(c), r)
 	}
 }
@@ -125,23 +135,24 @@ func (l *Lease) Release() { l.end(context.Canceled) }
 func (l *Lease) Context() context.Context { return l.ctx }
 
 func (l *Lease) end(cause error) {
-	l.once.Do(func() {
-		l.timer.Stop()
-		l.cancel(cause)
-		c := l.c
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.leases, l)
-		if len(c.leases) > 0 {
-			return
-		}
-		c.leases = nil
-		if c.freed != nil {
-			close(c.freed)
-			c.freed = nil
-		}
-		c.repause()
-	})
+	l.cancel(cause) // before anything is paused: whoever meets ErrPaused under a lease finds its context ended
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, held := c.leases[l]; !held {
+		return
+	}
+	l.timer.Stop()
+	delete(c.leases, l)
+	if len(c.leases) > 0 {
+		return
+	}
+	c.leases = nil
+	if c.freed != nil {
+		close(c.freed)
+		c.freed = nil
+	}
+	c.repause()
 }
 
 func (l *Lease) info() LeaseInfo {

@@ -23,11 +23,8 @@ func (c *conns[C]) settled(g goal) (bool, error) {
 		return true, nil
 	case g == toActive:
 		return s.state == Active, nil
-	case s.state == Paused && g == toClosed:
-		s.setState(Closed)
-		return true, nil
 	}
-	return s.state == Paused, nil
+	return s.state == Paused && g == toPaused, nil
 }
 
 // begun is the first instant of a transition: a pause refuses new work here.
@@ -45,14 +42,24 @@ func (c *conns[C]) begun(r *run) {
 	}
 	s.pending = nil
 	s.gate.shut()
-	s.setState(Pausing)
+	if s.state != Paused { // else it is a Close, and there is nothing to release
+		s.setState(Pausing)
+	}
 }
 
 func (c *conns[C]) drive(r *run) error {
-	if r.goal == toActive {
+	if c.conns().goalOf(r) == toActive {
 		return c.conns().reopen(r)
 	}
-	return c.conns().release(r)
+	s := c.conns()
+	s.mu.Lock()
+	if s.state == Paused {
+		s.building = &Report{Store: s.cfg.Name, Op: r.goal.op(), Start: r.start, Generation: s.number}
+		s.mu.Unlock()
+		return nil
+	}
+	s.mu.Unlock()
+	return s.release(r)
 }
 
 func (c *conns[C]) finish(r *run, err error) (error, *run) {

@@ -98,3 +98,11 @@ func (s *Connections[C]) insideOf(ctx context.Context) (sl *slot[C], ok bool) {
 	}
 	return in.slot, true
 }
+
+// inOperation tells whether a call with ctx comes from inside an operation of this store.
+func (s *Connections[C]) inOperation(ctx context.Context) bool {
+	if _, in := s.insideOf(ctx); in {
+		return true
+	}
+	return s.anyWork() && onOwnStack(&s.id, nil)
+}

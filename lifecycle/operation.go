@@ -67,11 +67,15 @@ func (s *Connections[C]) Write(ctx context.Context, fn func(C) error) error {
 	return s.WriteAfter(ctx, nil, fn)
 }
 
+// BeginFunc is the first step of WriteAfter. pauseBegan is closed as soon as a pause begins.
+type BeginFunc[C any] func(ctx context.Context, c C, pauseBegan <-chan struct{}) error
+
 // WriteAfter is Write in two steps, for operations that have to wait for
-// somebody else before they begin, such as another process's lock. The context
-// that begin gets also ends when a pause begins; begin has then begun nothing,
-// and the call is treated like one that still waits for the writer. Once begin returned nil, fn is called.
-func (s *Connections[C]) WriteAfter(ctx context.Context, begin func(context.Context, C) error, fn func(C) error) error {
+// somebody else before they begin, such as another process's lock. begin
+// waits; it should give up, with any error, when pauseBegan is closed. It has
+// then begun nothing, and the call is treated like one that still waits for
+// the writer. Once begin returned nil, fn is called.
+func (s *Connections[C]) WriteAfter(ctx context.Context, begin BeginFunc[C], fn func(C) error) error {
 	if s.marked.Load() {
 		if sl, in := s.insideOf(ctx); in && sl.role == Writer {
 			return &StateError{s.cfg.Name, "write", ErrNested}
@@ -90,7 +94,7 @@ func (s *Connections[C]) WriteAfter(ctx context.Context, begin func(context.Cont
 }
 
 // writeOnce returns errShut itself when the store stops being active before the operation began.
-func (s *Connections[C]) writeOnce(ctx context.Context, begin func(context.Context, C) error, fn func(C) error) error {
+func (s *Connections[C]) writeOnce(ctx context.Context, begin BeginFunc[C], fn func(C) error) error {
 	if ctx.Done() != nil && ctx.Err() != nil {
 		return &StateError{s.cfg.Name, "write", context.Cause(ctx)}
 	}
@@ -114,27 +118,20 @@ func (s *Connections[C]) writeOnce(ctx context.Context, begin func(context.Conte
 		return &StateError{s.cfg.Name, "write", err}
 	}
 	sl.gen = g // an open writer is handed over from generation to generation
+	sl.prelude, sl.waiting, sl.pauseBegan = begin, begin != nil, g.ctx.Done()
 	sl.begin(ctx)
-	if begin == nil {
-		return sl.serve(ctx, fn)
-	}
-	began := false
-	err = sl.serve(ctx, func(c C) error {
-		both, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(g.ctx, cancel)
-		err := begin(both, c)
-		stop()
-		cancel()
-		if err != nil {
-			return err
-		}
-		began = true
-		return fn(c)
-	})
-	if err != nil && !began && g.closing.Load() && ctx.Err() == nil {
+	err, waiting := sl.serveWriter(ctx, fn)
+	if err != nil && waiting && g.closing.Load() && ctx.Err() == nil {
 		return errShut
 	}
 	return err
+}
+
+// serveWriter is serve, and tells whether the operation was still waiting in begin when it ended.
+func (sl *slot[C]) serveWriter(ctx context.Context, fn func(C) error) (err error, waiting bool) {
+	defer sl.end(&err)
+	err = sl.perform(ctx, fn)
+	return err, sl.waiting
 }
 
 // enterGate takes the gate.

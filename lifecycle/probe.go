@@ -14,12 +14,19 @@ func (sl *slot[C]) working() bool {
 	}
 }
 
+// setCleaning keeps claim away between an operation's end and Reset's.
+func (sl *slot[C]) setCleaning(on bool) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.cleaning = on
+}
+
 // claim takes an idle connection that is not in the pool, for closing. Nobody gets it after that.
 func (sl *slot[C]) claim() bool {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
 	word := sl.word.Load()
-	if word&stateMask != idle || !sl.word.CompareAndSwap(word, word|severed) {
+	if sl.cleaning || word&stateMask != idle || !sl.word.CompareAndSwap(word, word|severed) {
 		return false
 	}
 	sl.cut = true

@@ -20,10 +20,13 @@ func (s *Connections[C]) refused(ctx context.Context, op string, p *patience) er
 			return &StateError{s.cfg.Name, op, ErrClosed}
 		case s.state == Active:
 			return nil
-		case policyOf(ctx, s.cfg.WhenPaused) != Wait || s.nested(ctx):
+		case policyOf(ctx, s.cfg.WhenPaused) != Wait:
 			return &StateError{s.cfg.Name, op, ErrPaused}
 		}
-		changed := s.feed.wait()
+		changed := s.feed.wait() // before nested lets go of the mutex: a change meanwhile must not be missed
+		if s.nested(ctx) {
+			return &StateError{s.cfg.Name, op, ErrPaused}
+		}
 		s.mu.Unlock()
 		err := s.sitOut(ctx, changed, p)
 		s.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // checkpoint, identity, the writer strictly last, verify. It may be overtaken
 // until all readers are closed; from there on it runs to its end.
 func (s *Connections[C]) release(r *run) error {
-	rep := &Report{Store: s.cfg.Name, Op: r.goal.op(), Start: r.start}
+	rep := &Report{Store: s.cfg.Name, Op: s.goalOf(r).op(), Start: r.start}
 	s.mu.Lock()
 	gens := slices.Clone(s.old)
 	rep.Generation = s.number

@@ -12,6 +12,7 @@ import (
 // Readers of earlier generations may still be held meanwhile, and so may the writer.
 func (s *Connections[C]) reopen(r *run) (err error) {
 	rep := &Report{Store: s.cfg.Name, Op: "resume", Start: r.start}
+	s.takeOver()
 	if err := s.roomForMore(); err != nil {
 		return err
 	}
@@ -65,6 +66,17 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	s.building = rep
 	s.mu.Unlock()
 	return nil
+}
+
+// takeOver closes what an earlier Resume opened whose callers had all left:
+// this Resume has overtaken it before it could be given back.
+func (s *Connections[C]) takeOver() {
+	s.mu.Lock()
+	g := s.pending
+	s.mu.Unlock()
+	if g != nil {
+		s.takeBack(g)
+	}
 }
 
 // takeBack closes what a failed Resume opened. What is still being opened is left to the pause that follows.

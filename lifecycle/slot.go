@@ -47,6 +47,11 @@ type slot[C comparable] struct {
 	sites *[8]uintptr   // where TrackHolders is on
 	stop  func() bool   // ends the watching of ctx
 
+	// Of a writer that has to wait before it begins. The holder's alone.
+	prelude    BeginFunc[C]
+	waiting    bool
+	pauseBegan <-chan struct{}
+
 	// Who probes. Guarded by mu.
 	mu   sync.Mutex
 	cond sync.Cond     // signalled when the slot is unpinned
@@ -54,6 +59,8 @@ type slot[C comparable] struct {
 	quit chan struct{} // ends the goroutine that delivers ctx's end; nil if there is none
 	over uint64        // the last operation whose context needs no watching any more
 	cut  bool          // the severed connection is closed
+
+	cleaning bool // a Foreign connection that is idle, and still in Reset
 
 	hit atomic.Uint64 // the operation that was interrupted last; written while pinned
 }
@@ -86,6 +93,10 @@ func (sl *slot[C]) begin(ctx context.Context) {
 // serve runs fn as the operation that begin published, and ends it whatever happens.
 func (sl *slot[C]) serve(ctx context.Context, fn func(C) error) (err error) {
 	defer sl.end(&err)
+	return sl.perform(ctx, fn)
+}
+
+func (sl *slot[C]) perform(ctx context.Context, fn func(C) error) error {
 	if ctx.Done() != nil {
 		sl.watch(ctx)
 	}
@@ -96,7 +107,15 @@ func (sl *slot[C]) serve(ctx context.Context, fn func(C) error) (err error) {
 	return opFrame(&sl.s.id, sl)
 }
 
-func (sl *slot[C]) run() error { return sl.fn(sl.conn) }
+func (sl *slot[C]) run() error {
+	if sl.waiting {
+		if err := sl.prelude(sl.ctx, sl.conn, sl.pauseBegan); err != nil {
+			return err
+		}
+		sl.waiting = false
+	}
+	return sl.fn(sl.conn)
+}
 
 // end takes the operation out of everybody's reach, cleans up, and passes the
 // connection on. It runs deferred, so also when the callback panics or calls runtime.Goexit.
@@ -128,7 +147,7 @@ func (sl *slot[C]) retire() (op uint64, mine bool) {
 	op = word >> stateBits
 	mine = sl.word.CompareAndSwap(op<<stateBits|busy, op<<stateBits|idle) || sl.retireSlow(op)
 	if mine {
-		sl.ctx, sl.fn = nil, nil
+		sl.ctx, sl.fn, sl.prelude, sl.pauseBegan = nil, nil, nil, nil
 		sl.gone = sl.since // refined by the shedder, which looks at intervals anyway
 	}
 	return op, mine

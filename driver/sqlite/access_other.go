@@ -1,0 +1,13 @@
+//go:build !unix
+
+package sqlite
+
+const (
+	exclusiveSupported = false
+	deleteWhileOpen    = false
+)
+
+func isReadOnlyFS(error) bool { return false }
+
+// writable cannot ask here; opening will tell.
+func writable(string) error { return nil }

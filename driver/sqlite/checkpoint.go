@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/quiesce-go/quiesce/lifecycle"
+)
+
+// errUnfinished is the warning when a checkpoint ran out of its bound.
+var errUnfinished = errors.New("the checkpoint did not end within its bound; -wal and -shm stay until the next one")
+
+// Checkpoint writes the log back by policy, with every other connection of
+// this process closed. It does not wait for other processes: it reports busy.
+//
+// Closing the last connection writes everything back, whatever was asked. So
+// the policy None, and a bound that ran out, tell SQLite not to.
+func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.CheckpointResult, error) {
+	res := lifecycle.CheckpointResult{Mode: d.cfg.Checkpoint.String(), Log: -1, Checkpointed: -1}
+	if d.cfg.Checkpoint == CheckpointNone {
+		return res, d.asOperation(c, c.noCheckpointOnClose)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.CheckpointBound)
+	defer cancel()
+	err := d.asOperation(c, func() error {
+		err := d.runCheckpoint(ctx, c, &res)
+		if ctx.Err() == nil {
+			return err
+		}
+		return errors.Join(errUnfinished, c.noCheckpointOnClose(), err)
+	})
+	return res, err
+}
+
+func (d *storeDriver) runCheckpoint(ctx context.Context, c *Conn, res *lifecycle.CheckpointResult) error {
+	for _, f := range d.files {
+		var busy bool
+		var log, written int
+		err := c.QueryRow(ctx, fmt.Sprintf(`PRAGMA %s.wal_checkpoint(%s)`, f.schema, d.cfg.Checkpoint)).Scan(&busy, &log, &written)
+		if err != nil {
+			return err
+		}
+		res.Ran = true
+		res.Busy = res.Busy || busy
+		res.Log, res.Checkpointed = sumFrames(res.Log, log), sumFrames(res.Checkpointed, written)
+	}
+	return nil
+}
+
+// sumFrames adds counts of which -1 means: not known.
+func sumFrames(sum, n int) int {
+	if sum < 0 || n < 0 {
+		return max(sum, n)
+	}
+	return sum + n
+}

@@ -1,0 +1,170 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/quiesce-go/quiesce/lifecycle"
+)
+
+// connect opens one connection and gives it all its settings. Whoever holds
+// the file exclusively is waited for in Go, within the busy timeout: what meets
+// the lock may be the open or any of the settings.
+func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role) (*Conn, error) {
+	wait := newLockWait(d.cfg.BusyTimeout)
+	for {
+		c, err := d.connectOnce(ctx, role)
+		if err == nil || !errors.Is(err, ErrBusy) {
+			return c, err
+		}
+		if err := wait.next(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role) (*Conn, error) {
+	raw, err := d.cfg.Engine.Open(d.cfg.Path, OpenOptions{Exclusive: d.cfg.Exclusive})
+	if err != nil {
+		return nil, d.openError(wrapError(d.cfg.Engine, d.cfg.Path, "open", "", err))
+	}
+	c := newConn(d.cfg.Engine, raw, d.cfg.Path, connOptions{
+		StmtCache: d.cfg.StatementCache, BusyTimeout: d.cfg.BusyTimeout, ReadOnly: role == lifecycle.Reader,
+	})
+	c.setOp(context.Background())
+	if err := d.setUp(ctx, c, role); err != nil {
+		_ = c.reset()
+		return nil, d.openError(errors.Join(err, c.close()))
+	}
+	if err := c.reset(); err != nil {
+		return nil, d.openError(errors.Join(err, c.close()))
+	}
+	return c, nil
+}
+
+// setUp applies every setting that belongs to a connection, to every
+// connection. SQLite forgets them all when a connection is closed.
+func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role) error {
+	for _, a := range d.cfg.Attach {
+		uri, err := OpenOptions{Exclusive: d.cfg.Exclusive}.URI(a.Path)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Exec(ctx, `ATTACH DATABASE ? AS `+a.Schema, uri); err != nil {
+			return err
+		}
+	}
+	if err := c.ExecScript(ctx, d.settings); err != nil {
+		return err
+	}
+	if d.cfg.Setup != nil {
+		if err := guardHook(func() error { return d.cfg.Setup(ctx, c) }); err != nil {
+			return fmt.Errorf("setup: %w", err)
+		}
+	}
+	if role == lifecycle.Reader {
+		// Not mode=ro: a read-only connection that closes last leaves -wal and -shm behind.
+		return c.ExecScript(ctx, `PRAGMA query_only = 1`)
+	}
+	return nil
+}
+
+// settings is the script that every connection runs.
+func settings(cfg *Config) string {
+	var b strings.Builder
+	set := func(format string, args ...any) { fmt.Fprintf(&b, "PRAGMA "+format+";\n", args...) }
+	set("foreign_keys = %d", map[bool]int{true: 0, false: 1}[cfg.NoForeignKeys])
+	schemas := []string{"main"}
+	for _, a := range cfg.Attach {
+		schemas = append(schemas, a.Schema)
+	}
+	for _, schema := range schemas {
+		set("%s.cache_size = -%d", schema, cfg.CacheSize/1024)
+		set("%s.synchronous = %s", schema, synchronousNames[cfg.Synchronous])
+		set("%s.journal_size_limit = %d", schema, cfg.JournalSizeLimit)
+		set("%s.mmap_size = %d", schema, cfg.MmapSize)
+	}
+	return b.String()
+}
+
+// openError says what a refusal of SQLite means for the file.
+func (d *storeDriver) openError(err error) error {
+	var known *OpenError
+	if errors.As(err, &known) {
+		return err
+	}
+	e := &OpenError{Path: d.cfg.Path, Err: err}
+	switch {
+	case errors.Is(err, ErrNotADatabase):
+		e.Hint = "it is no SQLite database, or an encrypted one"
+	case errors.Is(err, ErrCorrupt):
+		e.Hint = "restore it from a back-up, or try sqlite3's .recover"
+	case errors.Is(err, ErrReadOnly):
+		e.Err = errors.Join(lifecycle.ErrInaccessible, err)
+		e.Hint = "this process may not write to it"
+	case errors.Is(err, ErrCantOpen):
+		if cause := d.whyNot(); cause != nil {
+			e.Err = errors.Join(cause, err)
+		}
+	case errors.Is(err, ErrBusy):
+		e.Hint = "another process holds it exclusively"
+	}
+	return e
+}
+
+// whyNot finds out what SQLite does not say: why a file could not be opened.
+func (d *storeDriver) whyNot() error {
+	for _, f := range d.files {
+		st, err := statFile(f.path)
+		if err != nil {
+			return err
+		}
+		if !st.exists {
+			return lifecycle.ErrMissing
+		}
+		if err := writable(f.path); err != nil {
+			return errors.Join(lifecycle.ErrInaccessible, err)
+		}
+	}
+	return nil
+}
+
+// guardHook turns a panic in a hook into an error.
+func guardHook(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &lifecycle.PanicError{Value: v}
+		}
+	}()
+	return f()
+}
+
+// lockWait is the waiting for somebody else's lock: with back-off, bounded by
+// a time-out and a context. SQLite's own waiting cannot be interrupted on every engine.
+type lockWait struct {
+	until time.Time
+	pause backoff
+}
+
+func newLockWait(timeout time.Duration) *lockWait {
+	return &lockWait{until: time.Now().Add(max(timeout, 0))}
+}
+
+// next waits a little. It returns err when the time is over, and the context's error when that ends.
+func (w *lockWait) next(ctx context.Context, err error) error {
+	left := time.Until(w.until)
+	if left <= 0 {
+		return err
+	}
+	timer := time.NewTimer(min(w.pause.next(), left))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), err)
+	}
+}

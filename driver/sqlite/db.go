@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quiesce-go/quiesce/lifecycle"
+)
+
+// DB is an SQLite database that pauses: a pool of readers and one writer
+// behind one handle, which stays valid over any number of pauses.
+//
+// Pause, Resume, Close, State, Subscribe, Report, Stats, Holders, Generation
+// and Inside are those of lifecycle.Connections, and so are Read and Write,
+// which hand out a connection without a transaction. View and Update are what
+// an application usually wants. All methods may be called from any number of goroutines.
+type DB struct {
+	*lifecycle.Connections[*Conn]
+	driver *storeDriver
+
+	once      sync.Once
+	claimed   []string     // in the registry of open files
+	optimized atomic.Int64 // when PRAGMA optimize ran last, in nanoseconds
+}
+
+// View calls fn with a reader inside one read transaction: what it reads is of
+// one moment. fn must not keep the connection.
+func (db *DB) View(ctx context.Context, fn func(*Conn) error) error {
+	return db.Read(ctx, func(c *Conn) error { return c.View(ctx, fn) })
+}
+
+// Update calls fn with the writer inside one write transaction (BEGIN
+// IMMEDIATE), which is committed when fn returns nil and rolled back when it
+// returns an error or panics. The lock of another process is waited for within
+// Config.BusyTimeout, then ErrBusy is returned; a pause ends that waiting. An
+// Update that returned nil is committed. fn must not keep the connection.
+func (db *DB) Update(ctx context.Context, fn func(*Conn) error) error {
+	return db.WriteAfter(ctx, beginImmediate, func(c *Conn) error { return c.finish(fn) })
+}
+
+func beginImmediate(ctx context.Context, c *Conn, pauseBegan <-chan struct{}) error {
+	c.giveUp = pauseBegan
+	err := c.beginImmediate(ctx)
+	c.giveUp = nil
+	return err
+}
+
+// Resume opens the database again, as lifecycle.Connections.Resume does.
+// Besides the errors named there it returns ErrBusy when another process
+// holds the file for longer than Config.BusyTimeout, ErrNotADatabase and ErrCorrupt.
+func (db *DB) Resume(ctx context.Context) error {
+	err := db.Connections.Resume(ctx)
+	if err == nil {
+		db.optimizeLater()
+	}
+	return err
+}
+
+// Close is Pause for good, as lifecycle.Connections.Close. When it returned
+// nil, this process may open the file again.
+func (db *DB) Close(ctx context.Context) error {
+	err := db.Connections.Close(ctx)
+	if err == nil || db.State() == lifecycle.Closed {
+		db.unclaim()
+	}
+	return err
+}
+
+func (db *DB) unclaim() {
+	db.once.Do(func() { openFiles.release(db.claimed) })
+}
+
+// Path returns the absolute path of the database file.
+func (db *DB) Path() string { return db.driver.cfg.Path }
+
+// Engine returns the name of the engine.
+func (db *DB) Engine() string { return db.driver.cfg.Engine.Name() }
+
+// Size returns the size of the database in bytes, without the log, as far as
+// it is committed.
+func (db *DB) Size(ctx context.Context) (int64, error) {
+	var pages, size int64
+	err := db.Read(ctx, func(c *Conn) error {
+		return errors.Join(
+			c.QueryRow(ctx, `PRAGMA page_count`).Scan(&pages),
+			c.QueryRow(ctx, `PRAGMA page_size`).Scan(&size))
+	})
+	return pages * size, err
+}
+
+// observer passes events on, and gives the file free when a Close whose caller
+// has left comes to its end.
+func (db *DB) observer(user lifecycle.Observer) lifecycle.Observer {
+	return lifecycle.ObserverFunc(func(e lifecycle.Event) {
+		if e.To == lifecycle.Closed {
+			db.unclaim()
+		}
+		if user != nil {
+			user.Observe(e)
+		}
+	})
+}
+
+// optimizeLater runs PRAGMA optimize in the background, at most once a day. A
+// pause stops it at once.
+func (db *DB) optimizeLater() {
+	last := db.optimized.Load()
+	if db.driver.cfg.NoOptimize || time.Duration(timeNow()-last) < 24*time.Hour || !db.optimized.CompareAndSwap(last, timeNow()) {
+		return
+	}
+	began := db.PauseBegan()
+	go func() {
+		ctx, cancel := context.WithCancel(lifecycle.WithLabel(lifecycle.WithPolicy(context.Background(), lifecycle.Fail), "optimize"))
+		defer cancel()
+		go func() {
+			select {
+			case <-began:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		// Whether it ran or not: it is advice to the query planner, and comes again tomorrow.
+		_ = db.Write(ctx, func(c *Conn) error { return c.ExecScript(ctx, `PRAGMA optimize = 0x10002`) })
+	}()
+}
+
+func timeNow() int64 { return time.Now().UnixNano() }

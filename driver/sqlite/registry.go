@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// open files of this process. A second Open of the same file would break the
+// proof that a pause gives, and with another engine the database: the two
+// keep separate tables of POSIX locks, and either's close drops the other's.
+// This is the one piece of state that has to be the process's.
+var openFiles = registry{paths: map[string]string{}}
+
+type registry struct {
+	mu    sync.Mutex
+	paths map[string]string // real path of the file → name of the store that has it
+}
+
+// claim takes all paths for the store, or none.
+func (r *registry) claim(store string, paths []string) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var real []string
+	for _, path := range paths {
+		key := realPath(path)
+		if owner, taken := r.find(key); taken {
+			for _, done := range real {
+				delete(r.paths, done)
+			}
+			return nil, &OpenError{Path: path, Err: ErrInUse, Hint: "the store " + owner + " has it; share that one, or close it first"}
+		}
+		r.paths[key] = store
+		real = append(real, key)
+	}
+	return real, nil
+}
+
+func (r *registry) release(real []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range real {
+		delete(r.paths, key)
+	}
+}
+
+// find also sees through hard links.
+func (r *registry) find(key string) (owner string, taken bool) {
+	if owner, taken = r.paths[key]; taken {
+		return owner, true
+	}
+	info, err := os.Stat(key)
+	if err != nil {
+		return "", false
+	}
+	for path, owner := range r.paths {
+		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {
+			return owner, true
+		}
+	}
+	return "", false
+}
+
+// realPath resolves symbolic links, of a file that may not exist yet.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
+}

@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/quiesce-go/quiesce/lifecycle"
+)
+
+// fileStat is what the file system says of a file. It is asked with os.Stat
+// and never by opening the file: closing any descriptor of a file drops the
+// POSIX locks that SQLite holds on it in this process.
+type fileStat struct {
+	exists   bool
+	dev, ino uint64
+	birth    time.Time // zero where the platform does not tell
+	size     int64
+	modified time.Time
+	changed  time.Time // of the inode: content, name, owner; zero where the platform does not tell
+}
+
+// same tells whether both are the same file, as far as can be told: ext4 gives
+// the inode of a deleted file to the next one, and birth times have steps of 4 ms.
+func (s fileStat) same(other fileStat) bool {
+	return s.exists == other.exists && s.dev == other.dev && s.ino == other.ino && s.birth.Equal(other.birth)
+}
+
+// statFile asks for path. That it is missing is no error.
+func statFile(path string) (fileStat, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fileStat{}, nil
+	case err != nil:
+		return fileStat{}, &OpenError{Path: path, Err: classify(err)}
+	case info.IsDir():
+		return fileStat{}, &OpenError{Path: path, Err: ErrDirectory, Hint: "it is a directory; give the path of a file in it"}
+	case !info.Mode().IsRegular():
+		return fileStat{}, &OpenError{Path: path, Err: ErrDirectory, Hint: "it is not a regular file"}
+	}
+	st := fileStat{exists: true, size: info.Size(), modified: info.ModTime()}
+	st.fill(path, info)
+	return st, nil
+}
+
+// classify makes the system's refusal match lifecycle.ErrInaccessible.
+func classify(err error) error {
+	if errors.Is(err, fs.ErrPermission) || isReadOnlyFS(err) {
+		return errors.Join(lifecycle.ErrInaccessible, err)
+	}
+	return err
+}

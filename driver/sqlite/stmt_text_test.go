@@ -1,0 +1,61 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quiesce-go/quiesce/driver/sqlite"
+)
+
+func TestScriptsAreSplitWhereSQLiteSplitsThem(t *testing.T) {
+	trigger := "CREATE TRIGGER a AFTER INSERT ON t BEGIN SELECT CASE WHEN 1 THEN 2 END; DELETE FROM t; END"
+	for _, test := range []struct {
+		script string
+		want   []string
+	}{
+		{"", nil},
+		{" \n\t;; ; -- comment ; \n /* ; */ ;", nil},
+		{"SELECT 1", []string{"SELECT 1"}},
+		{"SELECT 1;", []string{"SELECT 1"}},
+		{"\uFEFF SELECT 1; SELECT 2 ;", []string{"SELECT 1", "SELECT 2 "}},
+		{"SELECT ';'; SELECT \";\"\";\"; SELECT [;]; SELECT `;`", []string{"SELECT ';'", "SELECT \";\"\";\"", "SELECT [;]", "SELECT `;`"}},
+		{"SELECT 'it''s;' -- a; b\n; SELECT 2 /* ; */", []string{"SELECT 'it''s;' -- a; b\n", "SELECT 2 /* ; */"}},
+		{"SELECT x'00'; SELECT 1.5e3; SELECT a$b", []string{"SELECT x'00'", "SELECT 1.5e3", "SELECT a$b"}},
+		{trigger + "; SELECT 1", []string{trigger, "SELECT 1"}},
+		{"explain query plan create temp trigger x; SELECT 1; END; SELECT 2", []string{"explain query plan create temp trigger x; SELECT 1; END", "SELECT 2"}},
+		{"CREATE TEMPORARY TRIGGER a BEGIN SELECT 1; END -- c\n ; SELECT 2", []string{"CREATE TEMPORARY TRIGGER a BEGIN SELECT 1; END -- c\n ", "SELECT 2"}},
+		{"CREATE TABLE trigger_log (v); SELECT 1", []string{"CREATE TABLE trigger_log (v)", "SELECT 1"}},
+		{"SELECT 'never ends; SELECT 2", []string{"SELECT 'never ends; SELECT 2"}},
+		{"SELECT 1 /* never ends; SELECT 2", []string{"SELECT 1 /* never ends; SELECT 2"}},
+	} {
+		if diff := cmp.Diff(test.want, sqlite.Statements(test.script)); diff != "" {
+			t.Errorf("%q: (-want +got)\n%s", test.script, diff)
+		}
+	}
+}
+
+func TestTransactionControlIsRecognised(t *testing.T) {
+	for text, want := range map[string]bool{
+		"BEGIN": true, "begin immediate": true, " ;; -- c\n /* d */ CoMmIt": true, "END": true, "ROLLBACK": true, "rollback to a": true,
+		"SAVEPOINT a": true, "RELEASE a": true, "\uFEFFCOMMIT": true, "COMMIT;": true,
+		"SELECT 1": false, "EXPLAIN COMMIT": false, "CREATE TABLE begin (v)": false, "INSERT INTO t VALUES ('COMMIT')": false, "": false,
+		"PRAGMA user_version": false,
+	} {
+		if got := sqlite.ControlsTransaction(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestNamedParametersAreRecognised(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT :a": true, "SELECT @a": true, "SELECT $a": true, "SELECT $1": true, "SELECT 1+:a": true,
+		"SELECT ?": false, "SELECT ?1": false, "SELECT ':a'": false, "SELECT 1 -- :a": false, "SELECT a$b": false, "SELECT [:a], \"@b\"": false,
+		"SELECT x->>'$.a'": false,
+	} {
+		if got := sqlite.NamedParameters(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
