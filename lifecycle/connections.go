@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Connections is a store's connections: a read pool and one writer, as one
@@ -24,14 +25,18 @@ type Connections[C comparable] struct {
 	gate   gate[C]
 	wake   chan struct{} // pokes the releaser
 
+	unfinished bool // a checkpoint was cut short because its pause was overtaken; the engine's goroutine's
+
+	lived bool // it has been active since everything was released; the engine's goroutine's
+
 	// Guarded by engine.mu.
-	number    uint64           // the last generation's
-	pending   *generation[C]   // being opened by a Resume
-	old       []*generation[C] // shut, and not gone yet
-	report    *Report          // of the last transition
-	building  *Report          // of the one under way
-	writerErr error            // closing the writer's connection outside a pause failed
-	counts    counts
+	number   uint64           // the last generation's
+	pending  *generation[C]   // being opened by a Resume
+	old      []*generation[C] // shut, and not gone yet
+	report   *Report          // of the last transition
+	building *Report          // of the one under way
+	closeErr error            // closing a connection failed for which no pause could tell
+	counts   counts
 }
 
 type counts struct {
@@ -56,7 +61,7 @@ func Open[C comparable](ctx context.Context, driver Driver[C], cfg Config[C]) (*
 		return s, nil
 	}
 	if ctx.Err() != nil {
-		return nil, &StateError{cfg.Name, "open", context.Cause(ctx)}
+		return nil, &StateError{cfg.Name, "open", endOf(ctx)}
 	}
 	if err := s.call(ctx, (*conns[C])(s), toActive, cfg.Timeout, s.heldError); err != nil {
 		// What was begun is taken back by the engine; Close waits for it, within the same time.
@@ -98,7 +103,7 @@ func (s *Connections[C]) stop(ctx context.Context, g goal) error {
 // Close overtook it; *HeldError that too many readers of earlier generations are still held.
 func (s *Connections[C]) Resume(ctx context.Context) error {
 	if s.State() != Active && ctx.Err() != nil {
-		return &StateError{s.cfg.Name, "resume", context.Cause(ctx)}
+		return &StateError{s.cfg.Name, "resume", endOf(ctx)}
 	}
 	return s.call(ctx, (*conns[C])(s), toActive, s.cfg.Timeout, s.heldError)
 }
@@ -181,6 +186,10 @@ func (s *Connections[C]) poke() {
 func (s *Connections[C]) drop(g *generation[C]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	g.mu.Lock()
+	s.closeErr = errors.Join(s.closeErr, s.closeError(Reader, g.closeErr))
+	g.closeErr = nil
+	g.mu.Unlock()
 	if i := slices.Index(s.old, g); i >= 0 {
 		s.old = slices.Delete(s.old, i, i+1)
 		if len(s.old) == 0 {
@@ -212,6 +221,12 @@ func (s *Connections[C]) heldError(r *run, cause error) error {
 	}
 	if w, _ := s.gate.writer(); w != nil {
 		if h, _, ok := w.holder(); ok {
+			err.Holders = append(err.Holders, h)
+		}
+	}
+	for _, h := range r.severed {
+		if !slices.ContainsFunc(err.Holders, func(o Holder) bool { return o.Since.Equal(h.Since) && o.Role == h.Role && o.Label == h.Label }) {
+			h.Held = time.Since(h.Since)
 			err.Holders = append(err.Holders, h)
 		}
 	}

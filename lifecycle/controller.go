@@ -198,9 +198,9 @@ func (m *controllerMover) drive(r *run) error {
 // awaitRetry spaces the attempts of a Pause that failed. Somebody who asks again ends the wait.
 func (c *Controller) awaitRetry(r *run) error {
 	c.mu.Lock()
-	tries, asked := c.tries, r.waiters > 0
+	tries := c.tries
 	c.mu.Unlock()
-	if tries == 0 || asked {
+	if tries == 0 {
 		return nil
 	}
 	wait := min(10*time.Millisecond<<min(tries-1, 20), c.cfg.RetryLimit)
@@ -269,7 +269,7 @@ func (c *Controller) pressLeases(r *run) (freed chan struct{}, left time.Duratio
 	return c.freed, left
 }
 
-func (m *controllerMover) finish(r *run, err error) (error, *run) {
+func (m *controllerMover) finish(r *run, err error) (follow *run, result error) {
 	c := (*Controller)(m)
 	pausing := r.goal == toPaused
 	if err == nil && !pausing && r.deserted { // the last caller left just now
@@ -277,7 +277,7 @@ func (m *controllerMover) finish(r *run, err error) (error, *run) {
 	}
 	switch {
 	case err == nil && pausing:
-		c.known, c.tries = true, 0
+		c.known = true
 		c.setState(Paused)
 	case err == nil:
 		c.known = true
@@ -285,21 +285,22 @@ func (m *controllerMover) finish(r *run, err error) (error, *run) {
 			c.intent = toActive
 		}
 		c.setState(Active)
+	case pausing && r.deserted: // a group around it was overtaken, and asks for something else next
 	case pausing:
 		c.tries++
 		again := newRun(toPaused, time.Time{})
 		again.seen = err
-		return err, again
+		return again, err
 	default:
 		c.setState(Paused)
 		if r.goal == toActive {
 			c.intent = toPaused
 		}
 		if r.goal == toHeld || r.deserted { // nobody wants it any more, and the attempt may have left something open
-			return err, newRun(toPaused, time.Time{})
+			return newRun(toPaused, time.Time{}), err
 		}
 	}
-	return err, nil
+	return nil, err
 }
 
 // rest returns the pause that follows when nobody holds what is only active for leases.

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -18,8 +19,25 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
+// isolate is guard for what may also call runtime.Goexit, as a test's FailNow
+// does: on the goroutine of the engine, of puddle or of somebody with the gate that would leave things half done.
+func isolate(f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() {
+			if v := recover(); v != nil {
+				err = newPanicError(v)
+			}
+			result <- err
+		}()
+		err = f()
+	}()
+	return <-result
+}
+
 func (s *Connections[C]) driverOpen(ctx context.Context, role Role, generation uint64) (conn C, err error) {
-	err = guard(func() (err error) {
+	err = isolate(func() (err error) {
 		conn, err = s.driver.Open(ctx, OpenInfo{Role: role, Generation: generation, Resume: generation > 1 || s.cfg.StartPaused})
 		return err
 	})
@@ -46,7 +64,7 @@ func (s *Connections[C]) callHook(ctx context.Context, conn C, hook func(context
 	if s.beginner != nil {
 		s.beginner.Begin(context.Background(), conn)
 	}
-	err = guard(func() error { return hook(ctx, conn) })
+	err = isolate(func() error { return hook(ctx, conn) })
 	return err, s.reset(conn)
 }
 
@@ -70,5 +88,5 @@ func (s *Connections[C]) closedWith(err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writerErr = err
+	s.closeErr = errors.Join(s.closeErr, s.closeError(Writer, err))
 }

@@ -18,7 +18,7 @@ import (
 // goroutine, and only while there is a run.
 type engine struct {
 	name    string // in errors; set before use
-	renew   bool   // a pause that every caller left is begun anew by the next; set before use
+	renew   bool   // hands its time down, so a pause that every caller left is begun anew by the next; set before use
 	mu      sync.Mutex
 	state   State
 	run     *run // towards the goal; nil at rest
@@ -57,12 +57,14 @@ type run struct {
 	start    time.Time
 	deadline time.Time // that its callers named or their time-outs gave: of a pause the earliest, of a resume the latest; zero for none
 	waiters  int
-	firm     int  // the waiters that want active for good, not for a lease
-	expired  bool // a caller's time ended: nothing is let finish any longer
-	deserted bool // the last caller of a Resume left
-	ended    bool // finish has said what err is
-	undoing  bool // a group's, and a roll-back itself
-	undone   bool // a group's, and rolled back
+	firm     int       // the waiters that want active for good, not for a lease
+	expired  bool      // a caller's time ended: nothing is let finish any longer
+	patient  bool      // the last caller left because a group around it was overtaken: everything is let finish
+	from     time.Time // where its grace begins
+	deserted bool      // the last caller of a Resume left, or a group's Pause is as patient
+	ended    bool      // finish has said what err is
+	undoing  bool      // a group's, and a roll-back itself
+	undone   bool      // a group's, and rolled back
 	step     Step
 	seen     error // what a verification, or the attempt before, found last
 
@@ -71,6 +73,9 @@ type run struct {
 	hurry  chan struct{} // deadline or expired changed
 	done   chan struct{} // closed at the end, unless overtaken
 	err    error         // valid once ended
+	report *Report       // of a store's run that has reported
+
+	severed []Holder // a store's, whose connections were closed under them
 
 	// For movers that hand their time down: see within.
 	pace    context.Context // of ctx; ends when the time becomes shorter, and is replaced unless expired
@@ -87,14 +92,15 @@ type mover interface {
 	// drive does the work. It returns soon when r.ctx ends.
 	drive(r *run) error
 	// finish sets the state under the mutex, when r was not overtaken. It may
-	// change err, and return a run that follows without anybody asking.
-	finish(r *run, err error) (error, *run)
+	// change err, and name a run that follows without anybody asking.
+	finish(r *run, err error) (follow *run, result error)
 	// observe is called with no lock after every change that the loop sees; r is nil where none has ended.
 	observe(from, to State, r *run)
 }
 
 func newRun(g goal, deadline time.Time) *run {
-	r := &run{goal: g, start: time.Now(), deadline: deadline,
+	now := time.Now()
+	r := &run{goal: g, start: now, from: now, deadline: deadline,
 		hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.pace, r.quicken = context.WithCancelCause(r.ctx)
@@ -128,10 +134,7 @@ func (e *engine) call(ctx context.Context, m mover, g goal, timeout time.Duratio
 	case <-r.ctx.Done():
 		return e.overtaken(r)
 	case <-ctx.Done():
-		cause = context.Cause(ctx)
-		if !errors.Is(cause, ctx.Err()) {
-			cause = errors.Join(cause, ctx.Err())
-		}
+		cause = endOf(ctx)
 	case <-after:
 		cause = fmt.Errorf("the time-out of %v: %w", timeout, context.DeadlineExceeded)
 	}
@@ -151,9 +154,17 @@ func (e *engine) call(ctx context.Context, m mover, g goal, timeout time.Duratio
 	}
 	switch {
 	case r.goal.pausing():
-		// Whoever only left because a group was overtaken interrupts nobody.
-		if !errors.Is(cause, ErrSuperseded) {
+		// Whoever only left because a group around it was overtaken interrupts nobody.
+		switch {
+		case !errors.Is(cause, ErrSuperseded):
 			r.expire()
+		case r.waiters > 0:
+		case e.renew: // and tells nobody further
+			r.deserted = true
+			r.cancel(ErrSuperseded)
+		default:
+			r.patient = true
+			r.push()
 		}
 		if r.waiters == 0 {
 			e.feed.wake() // who lets a Pause come first that somebody waits for need not any longer
@@ -198,6 +209,7 @@ func (e *engine) aim(m mover, g goal, late bool) *run {
 		return r
 	case r.goal == toPaused && g == toClosed: // Close joins a Pause and makes it final
 		r.goal = toClosed
+		e.feed.wake() // who waits for a Resume waits in vain
 		return r
 	case r.goal == toClosed && g == toPaused:
 		return r
@@ -273,7 +285,7 @@ func (e *engine) end(m mover, r *run, err error) {
 		e.mu.Unlock()
 		return
 	}
-	err, follow := m.finish(r, err)
+	follow, err := m.finish(r, err)
 	r.err, r.ended = err, true
 	e.run = follow
 	if follow != nil {
@@ -335,6 +347,9 @@ func (r *run) join(ctx context.Context, g goal, timeout time.Duration) time.Time
 	if r.goal.pausing() && ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrSuperseded) {
 		r.expire()
 	}
+	if r.patient {
+		r.patient, r.from = false, time.Now()
+	}
 	before := r.deadline
 	switch {
 	case r.waiters == 1, r.goal.pausing() && earlier(limit, before), !r.goal.pausing() && earlier(before, limit):
@@ -374,9 +389,9 @@ func (e *engine) within(r *run, among int, f func(context.Context) error) error 
 			ctx, cancel = context.WithTimeout(pace, time.Until(deadline)/time.Duration(among))
 		}
 		err := f(ctx)
-		ended := ctx.Err() != nil
+		timely := ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) // a share of its time may have ended further down
 		cancel()
-		if err == nil || !ended {
+		if err == nil || timely {
 			return err
 		}
 		e.mu.Lock()

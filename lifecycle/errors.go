@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -45,6 +46,15 @@ var (
 	// database (EACCES, EPERM, a read-only file system), as on a locked phone.
 	ErrInaccessible = errors.New("the database is inaccessible")
 )
+
+// endOf is the error of a context that has ended: its cause, which matches the context's error too.
+func endOf(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ctx.Err()) {
+		return cause
+	}
+	return errors.Join(cause, ctx.Err())
+}
 
 // StateError says which store refused which operation.
 type StateError struct {

@@ -30,7 +30,7 @@ func (f *ForeignConn[C]) Begin(ctx context.Context) (conn C, fresh bool, err err
 	var patience patience
 	for {
 		if ctx.Err() != nil {
-			return conn, false, &StateError{f.s.cfg.Name, "begin", context.Cause(ctx)}
+			return conn, false, &StateError{f.s.cfg.Name, "begin", endOf(ctx)}
 		}
 		err := errShut
 		if g := f.s.cur.Load(); g != nil {
@@ -57,8 +57,11 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C]) (conn C, f
 		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
 		sl, err := g.openSlot(opening, Foreign)
 		if err != nil {
-			if g.closing.Load() {
+			switch {
+			case g.closing.Load():
 				err = errShut
+			case ctx.Err() != nil:
+				err = endOf(ctx)
 			}
 			return conn, false, err
 		}
@@ -103,7 +106,7 @@ func (f *ForeignConn[C]) finish(err *error) {
 	}
 	unfit := f.s.reset(sl.conn) != nil
 	sl.setCleaning(false)
-	if (unfit || sl.gen.closing.Load()) && sl.claim() {
+	if (unfit || sl.gen.flushed.Load()) && sl.claim() { // else a releaser takes it
 		sl.gen.close(sl)
 		f.sl = nil
 	}
@@ -119,7 +122,9 @@ func (f *ForeignConn[C]) Close() error {
 	if sl == nil || !sl.claim() {
 		return nil
 	}
+	sl.gen.closeMu.Lock()
 	err := f.s.driverClose(sl.conn)
+	sl.gen.closeMu.Unlock()
 	sl.gen.gone(sl, nil)
 	return err
 }

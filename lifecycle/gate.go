@@ -59,7 +59,7 @@ func (g *gate[C]) wait(ctx context.Context, t *turn, nested func() bool) error {
 		case err := <-t.granted:
 			return err
 		case <-ctx.Done():
-			cause = context.Cause(ctx)
+			cause = endOf(ctx)
 		case <-look.C:
 			if nested() {
 				cause = ErrNested

@@ -20,6 +20,7 @@ type generation[C comparable] struct {
 	ctx     context.Context // ended when the generation is shut: wakes whoever waits for a connection
 	cancel  context.CancelFunc
 	closing atomic.Bool
+	flushed atomic.Bool // puddle's Close was called: whatever comes back closes itself
 
 	mu       sync.Mutex
 	slots    []*slot[C] // the open ones
@@ -27,7 +28,6 @@ type generation[C comparable] struct {
 	opening  int
 	closed   int
 	closeErr error
-	flushed  bool // puddle's Close was called
 	shedder  *time.Timer
 
 	closeMu sync.Mutex // one physical close at a time: connections that close together leave SQLite's side files behind
@@ -107,7 +107,7 @@ func (g *generation[C]) acquire(ctx context.Context) (*slot[C], error) {
 		case g.closing.Load():
 			return nil, errShut
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, endOf(ctx)
 		default:
 			return nil, err
 		}
@@ -178,7 +178,7 @@ func (g *generation[C]) gone(sl *slot[C], err error) {
 // dropIfGone lets the store forget a generation of which nothing is left.
 func (g *generation[C]) dropIfGone() {
 	g.mu.Lock()
-	gone := g.open == 0 && g.flushed
+	gone := g.open == 0 && g.flushed.Load()
 	g.mu.Unlock()
 	if gone {
 		g.s.drop(g)
@@ -195,6 +195,13 @@ func (g *generation[C]) running() (operations, opening bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return operations, g.opening > 0
+}
+
+// returning tells whether a reader is still on its way back to the pool: in
+// Reset, or just made. It is not idle yet, so that nobody could close it.
+func (g *generation[C]) returning() bool {
+	st := g.pool.Stat()
+	return st.AcquiredResources()+st.ConstructingResources() > 0
 }
 
 // list returns the open connections.
@@ -229,11 +236,7 @@ func (g *generation[C]) takeIdle() []*slot[C] {
 // flush closes the pool, once. Whatever comes back to it later is closed by
 // the destructor. puddle's Close waits for that, so it gets a goroutine where there is something to wait for.
 func (g *generation[C]) flush() {
-	g.mu.Lock()
-	before := g.flushed
-	g.flushed = true
-	g.mu.Unlock()
-	if before {
+	if g.flushed.Swap(true) {
 		return
 	}
 	if g.pool.Stat().TotalResources() == 0 {

@@ -190,7 +190,7 @@ func (m *groupMover) drive(r *run) error {
 	return errors.Join(err, fmt.Errorf("%s: %w", g.cfg.Name, ErrRolledBack))
 }
 
-func (m *groupMover) finish(r *run, err error) (error, *run) {
+func (m *groupMover) finish(r *run, err error) (follow *run, result error) {
 	g := (*Group)(m)
 	g.errors = nil
 	if err == nil && r.ctx.Err() != nil { // the last caller of a Resume left just now
@@ -212,10 +212,10 @@ func (m *groupMover) finish(r *run, err error) (error, *run) {
 		if g.cfg.Rollback && r.deserted && !r.undone && !errors.Is(context.Cause(r.ctx), ErrSuperseded) {
 			back := newRun(toPaused, time.Now().Add(g.cfg.RollbackTimeout))
 			back.undoing = true
-			return err, back
+			return back, err
 		}
 	}
-	return err, nil
+	return nil, err
 }
 
 func (m *groupMover) observe(from, to State, r *run) {
@@ -289,9 +289,8 @@ func (g *Group) tellAll(r *run) {
 // ask asks one member, among so many that share the time that is left.
 func (g *Group) ask(r *run, i, among int) error {
 	g.note(i, r.goal, errBusy)
-	err := errGoexit // in case it does
-	defer func() { g.note(i, r.goal, err) }()
-	err = g.within(r, among, func(ctx context.Context) error { return ask(ctx, g.members[i], r.goal) })
+	err := g.within(r, among, func(ctx context.Context) error { return ask(ctx, g.members[i], r.goal) })
+	g.note(i, r.goal, err)
 	return err
 }
 

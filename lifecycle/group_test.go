@@ -728,6 +728,48 @@ func TestGroupPauseThatIsOvertakenInterruptsNobody(t *testing.T) {
 	}
 }
 
+func TestGroupPauseThatIsOvertakenInterruptsNobodyUntilItsMemberIsReached(t *testing.T) {
+	for _, composite := range composites {
+		bubble(t, composite.name, func(t *testing.T) {
+			s := stores(t, nil, 1, lifecycle.Config[*fakeConn]{})[0]
+			slow := lifecycle.Func{ResumeFunc: deaf(time.Hour)}
+			g := lifecycle.Sequence(composite.make(s), slow)
+			end := make(chan struct{})
+			read := hold(s, "long", end)
+			pause := start(func() error { return g.Pause(within(t, 10*time.Second)) })
+			time.Sleep(time.Second)
+			resume := start(func() error { return g.Resume(bg) })
+			want(t, pause.wait(), lifecycle.ErrSuperseded)
+			noError(t, resume.wait(), "Resume") // which was in the other member for an hour
+			close(end)
+			noError(t, read.wait(), "an overtaken pause interrupts nobody, also while the Resume has not come to the store yet")
+			noError(t, g.Pause(bg), "Pause")
+		})
+	}
+}
+
+func TestGroupPauseAfterOneThatWasOvertakenHasItsOwnTime(t *testing.T) {
+	for _, composite := range composites {
+		bubble(t, composite.name, func(t *testing.T) {
+			s := stores(t, nil, 1, lifecycle.Config[*fakeConn]{Grace: time.Hour})[0]
+			g := lifecycle.Sequence(composite.make(s), lifecycle.Func{ResumeFunc: deaf(time.Minute)})
+			read := hold(s, "long", nil)
+			first := start(func() error { return g.Pause(within(t, 10*time.Second)) })
+			time.Sleep(time.Second)
+			resume := start(func() error { return g.Resume(bg) })
+			time.Sleep(time.Second)
+			second := start(func() error { return g.Pause(within(t, 2*time.Minute)) })
+			want(t, first.wait(), lifecycle.ErrSuperseded)
+			want(t, resume.wait(), lifecycle.ErrSuperseded)
+			noError(t, second.wait(), "Pause") // the Resume left its deaf member at 61 s; the store is one of two
+			want(t, read.wait(), lifecycle.ErrInterrupted)
+			if second.took < 80*time.Second {
+				t.Errorf("the reader was interrupted %v after the second Pause began, which came to the store after 59 s, with 30 s for it", second.took)
+			}
+		})
+	}
+}
+
 func TestGroupDeadlineNamesTheMembersHolders(t *testing.T) {
 	for _, kind := range kinds {
 		bubble(t, kind.name, func(t *testing.T) {
@@ -780,15 +822,24 @@ func TestGroupWithoutDeadlineIsBoundedByItsMembers(t *testing.T) {
 	}
 }
 
-func TestGroupOfSeveralPausesTheShortestTimeCounts(t *testing.T) {
-	for _, kind := range kinds {
-		bubble(t, kind.name, func(t *testing.T) {
-			d := newFake(t)
-			s, err := lifecycle.Open(bg, d, lifecycle.Config[*fakeConn]{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			g := kind.make(lifecycle.GroupConfig{}, s)
+// composites are all that drives other Pausables, for what holds for each of them.
+var composites = []struct {
+	name string
+	make func(lifecycle.Pausable) lifecycle.Pausable
+}{
+	{"Sequence", func(p lifecycle.Pausable) lifecycle.Pausable { return lifecycle.Sequence(p) }},
+	{"Parallel", func(p lifecycle.Pausable) lifecycle.Pausable { return lifecycle.Parallel(p) }},
+	{"Controller", func(p lifecycle.Pausable) lifecycle.Pausable { return lifecycle.NewController(p) }},
+	{"nested", func(p lifecycle.Pausable) lifecycle.Pausable {
+		return lifecycle.NewController(lifecycle.Sequence(lifecycle.Named("x", lifecycle.Parallel(lifecycle.NewController(p)))))
+	}},
+}
+
+func TestGroupAndControllerOfSeveralPausesTheShortestTimeCounts(t *testing.T) {
+	for _, composite := range composites {
+		bubble(t, composite.name, func(t *testing.T) {
+			s := stores(t, nil, 1, lifecycle.Config[*fakeConn]{})[0]
+			g := composite.make(s)
 			read := hold(s, "long", nil)
 			long := start(func() error { return g.Pause(within(t, time.Hour)) })
 			time.Sleep(time.Second)
@@ -803,27 +854,40 @@ func TestGroupOfSeveralPausesTheShortestTimeCounts(t *testing.T) {
 	}
 }
 
-func TestGroupOfSeveralResumesTheLongestTimeCounts(t *testing.T) {
-	for _, kind := range kinds {
-		bubble(t, kind.name, func(t *testing.T) {
-			p := parts(t, &journal{}, 2)
-			for _, m := range p {
-				m.onResume = func(ctx context.Context) error {
-					select {
-					case <-time.After(2 * time.Second):
-						return nil
-					case <-ctx.Done():
-						return context.Cause(ctx)
-					}
+func TestGroupAndControllerOfSeveralResumesTheLongestTimeCounts(t *testing.T) {
+	for _, composite := range composites {
+		bubble(t, composite.name, func(t *testing.T) {
+			p, _ := lone(t)
+			p.does(nil, func(ctx context.Context) error {
+				select {
+				case <-time.After(2 * time.Second):
+					return nil
+				case <-ctx.Done():
+					return context.Cause(ctx)
 				}
-			}
-			g := kind.make(lifecycle.GroupConfig{}, pausables(p)...)
+			})
+			g := composite.make(p)
 			noError(t, g.Pause(bg), "Pause")
 			short := start(func() error { return g.Resume(within(t, time.Second)) })
 			synctest.Wait()
 			long := start(func() error { return g.Resume(within(t, time.Minute)) })
 			want(t, short.wait(), context.DeadlineExceeded)
 			noError(t, long.wait(), "an attempt belongs to all who wait for it: one caller's deadline must not fail the other's Resume")
+		})
+	}
+}
+
+func TestGroupAndControllerResumeWithAnEndedContextHarmsNobodyElses(t *testing.T) {
+	for _, composite := range composites {
+		bubble(t, composite.name, func(t *testing.T) {
+			p, _ := lone(t)
+			p.does(nil, func(ctx context.Context) error { time.Sleep(time.Second); return ctx.Err() })
+			g := composite.make(p)
+			noError(t, g.Pause(bg), "Pause")
+			one := start(func() error { return g.Resume(within(t, time.Minute)) })
+			synctest.Wait()
+			want(t, g.Resume(endedCtx()), context.Canceled)
+			noError(t, one.wait(), "a caller without time fails its own Resume, and nobody else's")
 		})
 	}
 }
@@ -960,6 +1024,26 @@ func TestGroupRollsBackAResumeThatEveryoneLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestGroupDoesNotRollBackItsRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		p := parts(t, j, 2)
+		g := lifecycle.GroupConfig{Rollback: true}.Sequence(pausables(p)...)
+		noError(t, g.Pause(bg), "Pause")
+		j.take()
+		p[0].does(broken, untilEnd)
+		ctx, cancel := context.WithCancel(bg)
+		r := start(func() error { return g.Resume(ctx) })
+		synctest.Wait()
+		cancel()
+		want(t, r.wait(), context.Canceled)
+		time.Sleep(time.Hour)
+		if got := j.take(); got != "resume b, resume a, pause a, pause b" {
+			t.Errorf("a roll-back that fails is not undone; told: %s", got)
+		}
+	})
 }
 
 func TestGroupWhoseRollbackFailsSaysBoth(t *testing.T) {
@@ -1145,17 +1229,30 @@ func TestGroupResumeIsNilOnceActiveThoughTheObserverIsSlow(t *testing.T) {
 func TestGroupSurvivesAMemberThatEndsItsGoroutine(t *testing.T) {
 	for _, kind := range kinds {
 		bubble(t, kind.name, func(t *testing.T) {
-			p := parts(t, &journal{}, 1)
+			p := parts(t, &journal{}, 2)
 			p[0].onPause = func(context.Context) error { runtime.Goexit(); return nil }
-			g := kind.make(lifecycle.GroupConfig{Name: "app"}, p[0])
+			g := kind.make(lifecycle.GroupConfig{Name: "app"}, pausables(p)...)
 			err := g.Pause(within(t, time.Second))
 			if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Goexit") || !strings.Contains(err.Error(), "app") {
 				t.Errorf("a member that calls runtime.Goexit, as a test's FailNow does, has failed; got %v", err)
+			}
+			if !p[1].isPaused() {
+				t.Error("on Pause everyone is told, whatever failed")
 			}
 			p[0].onPause = nil
 			noError(t, g.Pause(within(t, time.Second)), "the group goes on after it")
 		})
 	}
+}
+
+func TestGroupSurvivesAnObserverThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := lifecycle.GroupConfig{Observer: lifecycle.ObserverFunc(func(lifecycle.Event) { runtime.Goexit() })}.Sequence()
+		for range 3 {
+			noError(t, g.Pause(within(t, time.Second)), "an Observer cannot fail a Pause")
+			noError(t, g.Resume(within(t, time.Second)), "an Observer cannot fail a Resume")
+		}
+	})
 }
 
 func TestNamedAndFuncArePausables(t *testing.T) {

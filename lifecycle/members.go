@@ -45,9 +45,9 @@ func find[T any](p Pausable) (found T, ok bool) {
 	return found, false
 }
 
-// ask calls a member's method. A member that is not there, or that panics, has failed.
+// ask calls a member's method. A member that is not there, that panics or that ends its goroutine has failed.
 func ask(ctx context.Context, p Pausable, to goal) error {
-	return guard(func() error {
+	return isolate(func() error {
 		switch {
 		case p == nil:
 			return &ConfigError{"member", "is nil"}

@@ -62,7 +62,7 @@ func (c *conns[C]) drive(r *run) error {
 	return s.release(r)
 }
 
-func (c *conns[C]) finish(r *run, err error) (error, *run) {
+func (c *conns[C]) finish(r *run, err error) (follow *run, result error) {
 	s := c.conns()
 	if r.goal == toActive {
 		return c.finishResume(r, err)
@@ -70,7 +70,7 @@ func (c *conns[C]) finish(r *run, err error) (error, *run) {
 	rep := s.building
 	s.building = nil
 	rep.Total = time.Since(r.start)
-	s.report = rep
+	s.report, r.report = rep, rep
 	s.old = nil
 	s.counts.pauses++
 	if r.goal == toClosed {
@@ -79,22 +79,23 @@ func (c *conns[C]) finish(r *run, err error) (error, *run) {
 	} else {
 		s.setState(Paused)
 	}
-	return err, nil
+	return nil, err
 }
 
 // finishResume lets work in. When the Resume failed, or nobody waits for it
 // any more, what it opened is given back: by a pause that nobody waits for,
 // unless there is nothing to give back.
-func (c *conns[C]) finishResume(r *run, err error) (error, *run) {
+func (c *conns[C]) finishResume(r *run, err error) (follow *run, result error) {
 	s := c.conns()
 	if err == nil && r.waiters > 0 {
 		rep := s.building
 		s.building = nil
 		rep.Total = time.Since(r.start)
-		s.report = rep
+		s.report, r.report = rep, rep
 		s.counts.resumes++
 		g := s.pending
 		s.pending = nil
+		s.lived = true
 		s.gate.admit()
 		s.cur.Store(g)
 		s.setState(Active)
@@ -103,10 +104,10 @@ func (c *conns[C]) finishResume(r *run, err error) (error, *run) {
 	s.building = nil
 	if w, _ := s.gate.writer(); s.pending == nil && len(s.old) == 0 && w == nil {
 		s.setState(Paused)
-		return err, nil
+		return nil, err
 	}
 	back := newRun(toPaused, time.Now().Add(s.cfg.Timeout))
-	return err, back
+	return back, err
 }
 
 func (c *conns[C]) observe(from, to State, r *run) {
@@ -117,7 +118,7 @@ func (c *conns[C]) observe(from, to State, r *run) {
 	e := Event{Store: s.cfg.Name, Time: time.Now(), From: from, To: to, Generation: s.Generation()}
 	if r != nil {
 		e.Err = r.err
-		e.Report = s.Report()
+		e.Report = r.report
 	}
 	tell(s.cfg.Observer, e)
 }

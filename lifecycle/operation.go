@@ -33,7 +33,7 @@ func (s *Connections[C]) readSlow(ctx context.Context, fn func(C) error) error {
 	var patience patience
 	for {
 		if ctx.Err() != nil {
-			return &StateError{s.cfg.Name, "read", context.Cause(ctx)}
+			return &StateError{s.cfg.Name, "read", endOf(ctx)}
 		}
 		err := errShut
 		if g := s.cur.Load(); g != nil {
@@ -96,7 +96,7 @@ func (s *Connections[C]) WriteAfter(ctx context.Context, begin BeginFunc[C], fn 
 // writeOnce returns errShut itself when the store stops being active before the operation began.
 func (s *Connections[C]) writeOnce(ctx context.Context, begin BeginFunc[C], fn func(C) error) error {
 	if ctx.Done() != nil && ctx.Err() != nil {
-		return &StateError{s.cfg.Name, "write", context.Cause(ctx)}
+		return &StateError{s.cfg.Name, "write", endOf(ctx)}
 	}
 	if err := s.enterGate(ctx); err != nil {
 		if errors.Is(err, errShut) {
@@ -112,14 +112,23 @@ func (s *Connections[C]) writeOnce(ctx context.Context, begin BeginFunc[C], fn f
 	sl, err := s.theWriter(ctx, g)
 	if err != nil {
 		s.gate.leave()
-		if g.closing.Load() {
+		switch {
+		case g.closing.Load():
 			return errShut
+		case ctx.Err() != nil:
+			err = endOf(ctx)
 		}
 		return &StateError{s.cfg.Name, "write", err}
 	}
 	sl.gen = g // an open writer is handed over from generation to generation
 	sl.prelude, sl.waiting, sl.pauseBegan = begin, begin != nil, g.ctx.Done()
 	sl.begin(ctx)
+	if g.closing.Load() { // while the connection was being opened, or just now; see take
+		if _, mine := sl.retire(); mine {
+			sl.passOn()
+		}
+		return errShut
+	}
 	err, waiting := sl.serveWriter(ctx, fn)
 	if err != nil && waiting && g.closing.Load() && ctx.Err() == nil {
 		return errShut

@@ -4,7 +4,12 @@ package lifecycle
 func (sl *slot[C]) working() bool {
 	switch sl.word.Load() & stateMask {
 	case idle:
-		return false
+		if sl.role != Foreign {
+			return false
+		}
+		sl.mu.Lock()
+		defer sl.mu.Unlock()
+		return sl.cleaning
 	case severed:
 		sl.mu.Lock()
 		defer sl.mu.Unlock()
@@ -26,15 +31,17 @@ func (sl *slot[C]) claim() bool {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
 	word := sl.word.Load()
-	if sl.cleaning || word&stateMask != idle || !sl.word.CompareAndSwap(word, word|severed) {
+	// With another number, so that what Inside marked is over.
+	if sl.cleaning || word&stateMask != idle || !sl.word.CompareAndSwap(word, (word>>stateBits+1)<<stateBits|severed) {
 		return false
 	}
 	sl.cut = true
 	return true
 }
 
-// sever closes the connection under the operation op. It returns false when that is over, or cannot be severed now.
-func (sl *slot[C]) sever(op uint64) bool {
+// sever closes the connection under the operation op. It returns false when
+// that is over, or cannot be severed now; else it tells first whom it hits.
+func (sl *slot[C]) sever(op uint64, tell func(Holder)) bool {
 	severer := sl.s.severer
 	if severer == nil {
 		return false
@@ -48,7 +55,9 @@ func (sl *slot[C]) sever(op uint64) bool {
 	sl.view.Interrupted, sl.view.Severed = true, true
 	// From here on the holder finds the connection taken, whenever it leaves.
 	sl.unpin(op, severed)
+	hit := sl.view
 	sl.mu.Unlock()
+	tell(hit)
 	sl.s.driverSever(severer, sl.conn, func(err error) { sl.afterSever(err) })
 	return true
 }

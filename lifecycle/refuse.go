@@ -62,7 +62,7 @@ func (s *Connections[C]) sitOut(ctx context.Context, changed <-chan struct{}, p 
 	case <-changed:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(ErrPaused, ctx.Err())
+		return errors.Join(ErrPaused, endOf(ctx))
 	case <-after:
 		return ErrPaused
 	}

@@ -42,7 +42,10 @@ func TestW05NewWorkIsRefusedAtOnceInEveryStepOfPauseAndResume(t *testing.T) {
 			})
 			wantAfter(t, start, 0, when+": new work is refused at once")
 		}
-		d.checkpoint = func(context.Context, *fakeConn) (r lifecycle.CheckpointResult, err error) { refused("checkpoint"); return }
+		d.checkpoint = func(context.Context, *fakeConn) (r lifecycle.CheckpointResult, err error) {
+			refused("checkpoint")
+			return
+		}
 		d.identify = func(*fakeConn) error { refused("identify"); return nil }
 		d.validate = func(context.Context) error { refused("validate"); return nil }
 		d.validated = func() (lifecycle.Change, error) { refused("validated"); return 0, nil }
@@ -60,7 +63,11 @@ func TestW05NewWorkIsRefusedAtOnceInEveryStepOfPauseAndResume(t *testing.T) {
 		wantNil(t, w.release(), "work in flight is let finish")
 		wantNil(t, returned(t, p, "Pause after the last operation"), "Pause")
 		refused("paused")
-		d.onOpen = func(_ context.Context, i lifecycle.OpenInfo) error { refused("opening a " + i.Role.String()); return nil }
+		d.onClose = nil
+		d.onOpen = func(_ context.Context, i lifecycle.OpenInfo) error {
+			refused("opening a " + i.Role.String())
+			return nil
+		}
 		wantNil(t, s.Resume(background), "Resume")
 		d.onOpen = nil
 		everyKind(s, func(name string, op func(context.Context) error) { wantNil(t, op(background), name+" after Resume") })
@@ -407,6 +414,8 @@ func TestWaitersMissNoResume(t *testing.T) {
 		for range 4 {
 			wantNil(t, <-results, "a Read under Wait")
 		}
-		wantAfter(t, start, 0, "no Read overslept a Resume")
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %v: a Read overslept a Resume", took)
+		}
 	})
 }

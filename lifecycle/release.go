@@ -40,25 +40,28 @@ func (s *Connections[C]) release(r *run) error {
 	return rep.Err
 }
 
-// drain waits until no operation runs, no connection is being opened, and the gate is ours.
+// drain waits until no operation runs or is being cleaned up after, no
+// connection is being opened, and the gate is ours.
 func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *Report) error {
 	var (
 		owned    = false
+		look     = &backOff{20 * time.Microsecond, 10 * time.Millisecond}
 		backOff  = newBackOff()
 		timer    = time.NewTimer(0)
 		pressing bool
 	)
 	defer timer.Stop()
 	for {
-		operations, opening := false, false
+		operations, opening, returning := false, false, false
 		for _, g := range gens {
 			o, p := g.running()
 			operations, opening = operations || o, opening || p
+			returning = returning || g.returning()
 		}
 		if _, writerOpening := s.gate.writer(); writerOpening {
 			opening = true
 		}
-		if !operations && !opening && owned {
+		if !operations && !opening && !returning && owned {
 			return nil
 		}
 		s.mark(r, operations || !opening, StepDrain, StepOpen)
@@ -71,6 +74,8 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 		case !now.Before(soft):
 			s.press(r, gens, false, rep)
 			pressing = true
+		default: // also when there is more time than there was: see join
+			pressing, backOff = false, newBackOff()
 		}
 		wait := time.Until(soft)
 		if pressing {
@@ -78,6 +83,9 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 			if left := time.Until(hard); left > 0 && left < wait {
 				wait = left
 			}
+		}
+		if returning && !operations && !opening { // puddle tells nobody when it has put a new connection among the idle
+			wait = min(wait, look.next())
 		}
 		timer.Reset(max(wait, 0))
 
@@ -115,10 +123,14 @@ func (s *Connections[C]) limits(r *run) (soft, hard time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hard = r.deadline
-	if r.expired {
-		hard = r.start
+	switch {
+	case r.expired:
+		hard = r.from
+	case r.patient:
+		hard = time.Now().Add(s.cfg.Timeout) // never reached
+		return hard, hard
 	}
-	soft = r.start.Add(min(s.cfg.Grace, hard.Sub(r.start)*4/5))
+	soft = r.from.Add(min(s.cfg.Grace, hard.Sub(r.from)*4/5))
 	return soft, hard
 }
 
@@ -138,16 +150,24 @@ func (s *Connections[C]) press(r *run, gens []*generation[C], sever bool, rep *R
 		if word&stateMask != busy {
 			continue
 		}
-		if sever && sl.sever(op) {
+		if sever && sl.sever(op, func(h Holder) { s.noteSevered(r, h) }) {
 			s.count(rep, 0, 1)
 			continue
 		}
 		go func() {
-			if r.ctx.Err() == nil && sl.interrupt(op) {
-				s.count(rep, 1, 0)
+			if r.ctx.Err() == nil {
+				sl.interrupt(op, func() { s.count(rep, 1, 0) })
 			}
 		}()
 	}
+}
+
+// noteSevered keeps the holder for the error of a caller that leaves at the same
+// moment: nothing is held by it any more, but it is what took the time.
+func (s *Connections[C]) noteSevered(r *run, h Holder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.severed = append(r.severed, h)
 }
 
 func (s *Connections[C]) count(rep *Report, interrupts, severed int) {
@@ -180,7 +200,7 @@ func (s *Connections[C]) giveBack(r *run, gens []*generation[C], rep *Report) er
 
 // hook runs BeforeRelease, on a writer that is opened for it if need be.
 func (s *Connections[C]) hook(r *run, rep *Report) {
-	if s.cfg.BeforeRelease == nil || s.neverOpened() {
+	if s.cfg.BeforeRelease == nil || !s.lived {
 		return
 	}
 	s.mark(r, true, StepHook, "")
@@ -207,12 +227,6 @@ func (s *Connections[C]) hook(r *run, rep *Report) {
 		s.gate.set(nil)
 		s.closed(w)
 	}
-}
-
-func (s *Connections[C]) neverOpened() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.number == 0
 }
 
 // closeReaders closes the readers of all generations, one after another.
@@ -243,7 +257,6 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 		if left <= 0 {
 			break
 		}
-		s.mark(r, true, StepOpen, "")
 		select {
 		case <-s.wake:
 		case <-r.ctx.Done():
@@ -263,12 +276,16 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 
 // closeLast writes back, records what the next Resume has to find, and closes the last connection.
 func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C], rep *Report) {
+	if last == nil && s.unfinished {
+		last = s.lastForCheckpoint(r, rep)
+	}
 	if last != nil {
 		s.checkpoint(r, last, rep)
 		s.mark(r, true, StepWriter, "")
 		start := time.Now()
-		if identifier, ok := s.driver.(Identifier[C]); ok {
-			if err := guard(func() error { return identifier.Identify(context.Background(), last.conn) }); err != nil {
+		// What a Resume had opened without success is not for the next to find.
+		if identifier, ok := s.driver.(Identifier[C]); ok && s.lived {
+			if err := isolate(func() error { return identifier.Identify(context.Background(), last.conn) }); err != nil {
 				rep.warn("identity", err)
 			}
 		}
@@ -282,15 +299,17 @@ func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C],
 		}
 		rep.Writer = time.Since(start)
 	}
+	s.lived = false
 	for _, g := range gens {
 		g.mu.Lock()
 		rep.ReadersClosed += g.closed
 		rep.fail(s.closeError(Reader, g.closeErr))
+		g.closeErr = nil
 		g.mu.Unlock()
 	}
 	s.mu.Lock()
-	rep.fail(s.closeError(Writer, s.writerErr))
-	s.writerErr = nil
+	rep.fail(s.closeErr)
+	s.closeErr = nil
 	s.mu.Unlock()
 }
 
@@ -301,6 +320,24 @@ func (s *Connections[C]) closeError(role Role, err error) error {
 	return fmt.Errorf("%s: closing a %s connection: %w", s.cfg.Name, role, err)
 }
 
+// lastForCheckpoint opens a writer where nothing is open any more, because the
+// pause before this one was overtaken in its checkpoint and left that to the next.
+func (s *Connections[C]) lastForCheckpoint(r *run, rep *Report) *slot[C] {
+	conn, err := s.driverOpen(r.ctx, Writer, rep.Generation)
+	if err != nil {
+		rep.warn("checkpoint", err)
+		return nil
+	}
+	w := newSlot(s, &generation[C]{s: s, number: rep.Generation}, Writer, conn)
+	s.gate.set(w)
+	return w
+}
+
+// leastCheckpoint is what a checkpoint gets however little time is left: an ordinary log is written back within it.
+const leastCheckpoint = 50 * time.Millisecond
+
+// checkpoint has four fifths of the time that is left: of a very large log it
+// is better that it stays behind than that the pause does not end in time.
 func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
 	checkpointer, ok := s.driver.(Checkpointer[C])
 	if !ok {
@@ -308,10 +345,14 @@ func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
 	}
 	s.mark(r, true, StepCheckpoint, "")
 	start := time.Now()
-	err := guard(func() (err error) {
-		rep.CheckpointResult, err = checkpointer.Checkpoint(r.ctx, last.conn)
+	_, hard := s.limits(r)
+	ctx, cancel := context.WithTimeout(r.ctx, max(hard.Sub(start)*4/5, leastCheckpoint))
+	defer cancel()
+	err := isolate(func() (err error) {
+		rep.CheckpointResult, err = checkpointer.Checkpoint(ctx, last.conn)
 		return err
 	})
+	s.unfinished = err != nil && r.ctx.Err() != nil
 	rep.Checkpoint = time.Since(start)
 	if err != nil {
 		rep.warn("checkpoint", err)
@@ -332,7 +373,7 @@ func (s *Connections[C]) verify(r *run, rep *Report) error {
 		start := time.Now()
 		backOff := &backOff{time.Millisecond, time.Second}
 		for {
-			err := guard(func() error { return verifier.Verify(r.ctx) })
+			err := isolate(func() error { return verifier.Verify(r.ctx) })
 			if err == nil {
 				break
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,7 +20,7 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	validator, _ := s.driver.(Validator)
 	if validator != nil && s.isResume() {
 		start := time.Now()
-		err := guard(func() error { return validator.Validate(r.ctx) })
+		err := isolate(func() error { return validator.Validate(r.ctx) })
 		rep.Validate = time.Since(start)
 		if err != nil {
 			return s.resumeError(err)
@@ -46,7 +47,7 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	}
 	conn := res.Value().conn
 	if validator != nil && s.isResume() {
-		err = guard(func() (err error) {
+		err = isolate(func() (err error) {
 			rep.Changed, err = validator.Validated(r.ctx)
 			return err
 		})
@@ -68,14 +69,18 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	return nil
 }
 
-// takeOver closes what an earlier Resume opened whose callers had all left:
-// this Resume has overtaken it before it could be given back.
+// takeOver leaves what came before to end by itself. An earlier Resume whose
+// callers had all left may have been overtaken before it could be given back,
+// and a Pause before its releasing began.
 func (s *Connections[C]) takeOver() {
 	s.mu.Lock()
-	g := s.pending
+	g, old := s.pending, slices.Clone(s.old)
 	s.mu.Unlock()
 	if g != nil {
 		s.takeBack(g)
+	}
+	for _, g := range old {
+		g.abandon()
 	}
 }
 

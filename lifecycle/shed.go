@@ -21,16 +21,18 @@ func (g *generation[C]) startShedding() {
 // shed closes what is old, and comes back after another IdleTimeout. It takes
 // all idle readers for a moment: a Read that comes just then waits for it or opens another.
 func (g *generation[C]) shed() {
-	now := time.Since(epoch)
 	left := g.left()
 	for _, res := range g.pool.AcquireAllIdle() {
 		sl := res.Value()
-		if left > 1 && !g.closing.Load() && now-sl.gone >= g.s.cfg.IdleTimeout {
+		// Idle for a whole interval: it has served nobody since the last look.
+		op := sl.word.Load()>>stateBits + 1
+		if left > 1 && !g.closing.Load() && sl.looked == op {
 			left--
 			res.Hijack()
 			g.close(sl)
 			continue
 		}
+		sl.looked = op
 		res.ReleaseUnused()
 	}
 	g.released()

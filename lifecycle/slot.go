@@ -43,7 +43,6 @@ type slot[C comparable] struct {
 	ctx   context.Context
 	fn    func(C) error
 	since time.Duration // after epoch
-	gone  time.Duration // when the operation before ended, for shedding
 	sites *[8]uintptr   // where TrackHolders is on
 	stop  func() bool   // ends the watching of ctx
 
@@ -60,6 +59,8 @@ type slot[C comparable] struct {
 	over uint64        // the last operation whose context needs no watching any more
 	cut  bool          // the severed connection is closed
 
+	looked uint64 // the shedder's: one more than the number of the last operation when it looked
+
 	cleaning bool // a Foreign connection that is idle, and still in Reset
 
 	hit atomic.Uint64 // the operation that was interrupted last; written while pinned
@@ -74,7 +75,6 @@ func newSlot[C comparable](s *Connections[C], gen *generation[C], role Role, con
 	if s.cfg.TrackHolders {
 		sl.sites = new([8]uintptr)
 	}
-	sl.gone = time.Since(epoch)
 	return sl
 }
 
@@ -148,7 +148,6 @@ func (sl *slot[C]) retire() (op uint64, mine bool) {
 	mine = sl.word.CompareAndSwap(op<<stateBits|busy, op<<stateBits|idle) || sl.retireSlow(op)
 	if mine {
 		sl.ctx, sl.fn, sl.prelude, sl.pauseBegan = nil, nil, nil, nil
-		sl.gone = sl.since // refined by the shedder, which looks at intervals anyway
 	}
 	return op, mine
 }
@@ -159,6 +158,7 @@ func (sl *slot[C]) retireSlow(op uint64) bool {
 	for {
 		switch sl.word.Load() & stateMask {
 		case severed:
+			sl.word.Store((op+1)<<stateBits | severed) // what Inside marked is over
 			return false
 		case busy:
 			if sl.word.CompareAndSwap(op<<stateBits|busy, op<<stateBits|idle) {
@@ -217,23 +217,26 @@ func (sl *slot[C]) unpin(op, state uint64) {
 }
 
 // interrupt delivers one interrupt to the operation op, if that still runs. It
-// may take as long as the driver takes, and is called with no lock held.
-func (sl *slot[C]) interrupt(op uint64) (first bool) {
+// may take as long as the driver takes, and is called with no lock held. first
+// is called for the first interrupt of an operation, while that can not leave.
+func (sl *slot[C]) interrupt(op uint64, first func()) {
 	sl.mu.Lock()
 	if _, ok := sl.pin(op); !ok {
 		sl.mu.Unlock()
-		return false
+		return
 	}
-	first = sl.hit.Swap(op) != op
+	again := sl.hit.Swap(op) == op
 	sl.view.Interrupted = true
 	sl.mu.Unlock()
 
+	if !again {
+		first()
+	}
 	sl.s.driverInterrupt(sl.conn)
 
 	sl.mu.Lock()
 	sl.unpin(op, busy)
 	sl.mu.Unlock()
-	return first
 }
 
 // holder describes the operation that runs, if there is one. It waits for no interrupt.
@@ -291,7 +294,7 @@ func (sl *slot[C]) deliver(op uint64) {
 	sl.mu.Unlock()
 	backOff := newBackOff()
 	for {
-		sl.interrupt(op)
+		sl.interrupt(op, func() {})
 		timer := time.NewTimer(backOff.next())
 		select {
 		case <-quit:

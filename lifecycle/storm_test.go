@@ -19,7 +19,7 @@ import (
 // and at the end everything that was opened must have been closed.
 func TestStorm(t *testing.T) {
 	for _, policy := range []lifecycle.Policy{lifecycle.Fail, lifecycle.Wait} {
-		t.Run(policy.String(), func(t *testing.T) { storm(t, policy, 2*time.Second) })
+		t.Run(policy.String(), func(t *testing.T) { storm(t, policy, byTier(2*time.Second, time.Minute, 30*time.Minute)) })
 	}
 }
 
@@ -42,6 +42,8 @@ func storm(t *testing.T, policy lifecycle.Policy, long time.Duration) {
 	spawn := func(n int, f func(r *rand.Rand) error) {
 		for i := range n {
 			wg.Go(func() {
+				states, unsubscribe := s.Subscribe()
+				defer unsubscribe()
 				r := rand.New(rand.NewPCG(uint64(i), 7))
 				for {
 					select {
@@ -50,6 +52,12 @@ func storm(t *testing.T, policy lifecycle.Policy, long time.Duration) {
 					default:
 					}
 					err := f(r)
+					if errors.Is(err, lifecycle.ErrPaused) { // else refusals take all the time
+						select {
+						case <-states:
+						case <-stop:
+						}
+					}
 					for _, known := range []error{lifecycle.ErrPaused, lifecycle.ErrSuperseded, lifecycle.ErrInterrupted,
 						context.DeadlineExceeded, context.Canceled, nil} {
 						if errors.Is(err, known) {

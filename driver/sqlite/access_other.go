@@ -10,4 +10,5 @@ const (
 func isReadOnlyFS(error) bool { return false }
 
 // writable cannot ask here; opening will tell.
-func writable(string) error { return nil }
+func writable(string) error    { return nil }
+func writableDir(string) error { return nil }

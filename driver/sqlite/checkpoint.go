@@ -25,7 +25,7 @@ func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.Checkp
 	defer cancel()
 	err := d.asOperation(c, func() error {
 		err := d.runCheckpoint(ctx, c, &res)
-		if ctx.Err() == nil {
+		if err == nil || ctx.Err() == nil {
 			return err
 		}
 		return errors.Join(errUnfinished, c.noCheckpointOnClose(), err)

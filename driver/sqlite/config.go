@@ -228,8 +228,20 @@ func (c Config) withDefaults() (Config, error) {
 			*n.value = n.usual
 		}
 	}
-	if c.StatementCache < 0 || c.CheckpointBound < 0 || c.SchemaVersion < 0 {
-		return bad("StatementCache, CheckpointBound and SchemaVersion cannot be negative")
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"StatementCache", int64(c.StatementCache)}, {"CheckpointBound", int64(c.CheckpointBound)}, {"SchemaVersion", int64(c.SchemaVersion)},
+		// The core would find these too, but only after files were made.
+		{"MaxReaders", int64(c.MaxReaders)}, {"Timeout", int64(c.Timeout)}, {"Grace", int64(c.Grace)}, {"IdleTimeout", int64(c.IdleTimeout)},
+	} {
+		if n.value < 0 {
+			return bad("%s is negative", n.name)
+		}
+	}
+	if c.WhenPaused > lifecycle.Wait {
+		return bad("unknown WhenPaused")
 	}
 	if int(c.Synchronous) >= len(synchronousNames) || c.Checkpoint > CheckpointNone {
 		return bad("unknown Synchronous or Checkpoint")

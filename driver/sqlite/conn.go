@@ -40,6 +40,7 @@ type Conn struct {
 	controls [ctlCount]*stmt
 	open     *stmt               // the iterations that are open, innermost first
 	args     []driver.NamedValue // reused from statement to statement
+	calling  bool                // a call is inside the engine, and has not returned
 	broken   bool                // a panic came out of the engine
 	giveUp   <-chan struct{}     // ends a wait for another connection's lock while a transaction is begun
 }
@@ -150,7 +151,23 @@ func (c *Conn) execStmt(s *stmt, values []driver.NamedValue) (Result, error) {
 
 // begin finds or prepares the statement, and begins watching ctx where it has
 // to. It is called inside the guard. What it returns ends with end.
+//
+// Its first half is what nearly every call needs. It is kept short: SQLite
+// leaves nothing of ours in the processor's caches, so every line costs more than it seems to.
 func (c *Conn) begin(ctx context.Context, op, sql string, keep bool, args int) (*stmt, error) {
+	if c.tx.dead == nil && !c.interrupted.Load() && ctx.Done() == nil {
+		s := c.stmts.get(sql)
+		if s != nil && !s.busy && !s.control && s.params == args && (s.reads || c.tx.kind != reading) {
+			s.busy = true
+			s.depth = c.tx.depth
+			c.push(s)
+			return s, nil
+		}
+	}
+	return c.beginSlowly(ctx, op, sql, keep, args)
+}
+
+func (c *Conn) beginSlowly(ctx context.Context, op, sql string, keep bool, args int) (*stmt, error) {
 	watched, err := c.check(ctx, op, sql)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,13 @@ func (c *Conn) BeginImmediate(ctx context.Context) error { return c.beginImmedia
 // Finish is finish.
 func (c *Conn) Finish(f func(*Conn) error) error { return c.finish(f) }
 
+// Watched says whether a statement that watches a context of its own is in the engine.
+func (c *Conn) Watched() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watching != nil
+}
+
 // Kept returns how many prepared statements c keeps, and how many of them are in use.
 func (c *Conn) Kept() (kept, busy int) {
 	for _, s := range c.stmts.byText {

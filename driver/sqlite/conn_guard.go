@@ -66,23 +66,44 @@ func (g *guard) refused() error {
 	}
 }
 
-// inside runs f, and nothing but calls into the engine, as the call that is inside.
-func (c *Conn) inside(op, sql string, f func() error) error {
+// enter begins a call into the engine; leave ends it, and is deferred. Nothing
+// but calls into the engine happens in between, and left says that it ended
+// without a panic.
+func (c *Conn) enter() bool {
 	if !c.state.CompareAndSwap(stateFree, stateInside) {
+		return false
+	}
+	c.calling = true
+	return true
+}
+
+func (c *Conn) left() { c.calling = false }
+
+func (c *Conn) leave() {
+	if c.calling || !c.state.CompareAndSwap(stateInside, stateFree) {
+		c.leaveSlowly()
+	}
+}
+
+func (c *Conn) leaveSlowly() {
+	if c.calling {
+		c.calling, c.broken = false, true
+		if c.state.CompareAndSwap(stateInside, stateFree) {
+			return
+		}
+	}
+	c.state.Store(stateSevered)
+	_ = c.shut() // whoever severed the connection is told
+}
+
+// inside runs f between enter and leave.
+func (c *Conn) inside(op, sql string, f func() error) error {
+	if !c.enter() {
 		return c.refuse(op, sql, c.refused())
 	}
-	returned := false
-	defer func() {
-		if !returned {
-			c.broken = true
-		}
-		if !c.state.CompareAndSwap(stateInside, stateFree) {
-			c.state.Store(stateSevered)
-			_ = c.shut() // whoever severed the connection is told
-		}
-	}()
+	defer c.leave()
 	err := f()
-	returned = true
+	c.left()
 	return err
 }
 

@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -279,7 +281,7 @@ func TestScannersMayUseTheConnection(t *testing.T) {
 // More statements than the cache holds, some of them in use: those in use stay.
 func TestStatementsInUseAreNotClosed(t *testing.T) {
 	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
-		c := openConn(t, engine, t.TempDir()+"/test.db", sqlite.OpenOptions{Create: true}, sqlite.ConnOptions{StmtCache: 3})
+		c := openConn(t, engine, filepath.Join(t.TempDir(), "test.db"), sqlite.OpenOptions{Create: true}, sqlite.ConnOptions{StmtCache: 3})
 		c.SetOp(t.Context())
 		query := func(n int) string { return fmt.Sprintf(`SELECT value + %d FROM json_each('[1,2]')`, n) }
 		var nest func(depth int) int
@@ -332,6 +334,23 @@ func TestKeptStatementsFollowTheSchema(t *testing.T) {
 	})
 }
 
+func TestARowIsScannedOnce(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		c := connOn(t, engine, ``)
+		row := c.QueryRow(t.Context(), `SELECT ?`, 7)
+		if n := scanOne[int](t, c, `SELECT ?`, 8); n != 8 { // between the two halves of another query
+			t.Errorf("%d, want 8", n)
+		}
+		var n int
+		if err := row.Scan(&n); err != nil || n != 7 {
+			t.Errorf("%d, %v; want 7", n, err)
+		}
+		if err := row.Scan(&n); !errors.Is(err, sqlite.ErrReleased) {
+			t.Errorf("the second Scan: %v, want ErrReleased: its arguments are gone", err)
+		}
+	})
+}
+
 // What was handed to an operation is worthless after it.
 func TestNothingIsUsableAfterItsOperation(t *testing.T) {
 	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
@@ -370,5 +389,45 @@ func TestNothingIsUsableAfterItsOperation(t *testing.T) {
 		stop()
 		must(t, c.Reset())
 		must(t, c.Reset()) // an operation that never called setOp
+	})
+}
+
+// panicking panics where a text says so, as modernc's translated C may.
+type panicking struct{ sqlite.Raw }
+
+func (p panicking) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	if strings.Contains(text, "panic") {
+		panic("engine")
+	}
+	return p.Raw.PrepareContext(ctx, text)
+}
+
+// A connection that a panic came out of is not handed on, and everything on it is closed all the same.
+func TestAPanicInTheEngineMakesTheConnectionUnfit(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		path := filepath.Join(t.TempDir(), "test.db")
+		raw, err := engine.Open(path, sqlite.OpenOptions{Create: true})
+		must(t, err)
+		c := sqlite.NewConn(engine, panicking{raw}, path, sqlite.ConnOptions{})
+		c.SetOp(t.Context())
+		must(t, c.ExecScript(t.Context(), `PRAGMA journal_mode = wal; CREATE TABLE t (v); INSERT INTO t VALUES (1), (2)`))
+		for range c.Rows(t.Context(), `SELECT v FROM t`) {
+			func() {
+				defer func() {
+					if p := recover(); p != "engine" {
+						t.Errorf("recovered %v, want the engine's panic, which is not ours to hide", p)
+					}
+				}()
+				_, _ = c.Exec(t.Context(), `SELECT 'panic'`)
+			}()
+			break
+		}
+		if err := c.Reset(); err == nil {
+			t.Error("reset found the connection fit")
+		}
+		must(t, c.CloseConn())
+		if held := descriptors(t, c.Path()); len(held) != 0 {
+			t.Errorf("still open: %v", held)
+		}
 	})
 }

@@ -52,13 +52,6 @@ func connOn(tb testing.TB, engine sqlite.Engine, schema string) *sqlite.Conn {
 	return c
 }
 
-// check is must where the cost of Helper would be measured.
-func check(tb testing.TB, err error) {
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
 // scanOne reads the one row that a statement returns, outside of what is being tested.
 func scanOne[T any](tb testing.TB, c *sqlite.Conn, query string, args ...any) (v T) {
 	tb.Helper()

@@ -4,19 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
-// connect opens one connection and gives it all its settings. Whoever holds
-// the file exclusively is waited for in Go, within the busy timeout: what meets
-// the lock may be the open or any of the settings.
-func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role) (*Conn, error) {
+// connect opens one connection and gives it all its settings. check looks at
+// the content before Setup, a hook that may write, runs. Whoever holds the file
+// exclusively is waited for in Go, within the busy timeout: what meets the lock
+// may be the open or any of the settings.
+func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (*Conn, error) {
 	wait := newLockWait(d.cfg.BusyTimeout)
 	for {
-		c, err := d.connectOnce(ctx, role)
+		c, err := d.connectOnce(ctx, role, check)
 		if err == nil || !errors.Is(err, ErrBusy) {
 			return c, err
 		}
@@ -26,38 +28,48 @@ func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role) (*Conn, 
 	}
 }
 
-func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role) (*Conn, error) {
+func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (c *Conn, err error) {
 	raw, err := d.cfg.Engine.Open(d.cfg.Path, OpenOptions{Exclusive: d.cfg.Exclusive})
 	if err != nil {
-		return nil, d.openError(wrapError(d.cfg.Engine, d.cfg.Path, "open", "", err))
+		return nil, openError(d.files[0], wrapError(d.cfg.Engine, d.cfg.Path, "open", "", err))
 	}
-	c := newConn(d.cfg.Engine, raw, d.cfg.Path, connOptions{
+	c = newConn(d.cfg.Engine, raw, d.cfg.Path, connOptions{
 		StmtCache: d.cfg.StatementCache, BusyTimeout: d.cfg.BusyTimeout, ReadOnly: role == lifecycle.Reader,
 	})
+	ready := false
+	defer func() { // also where a hook called runtime.Goexit
+		if !ready {
+			err = errors.Join(err, c.close())
+			c = nil
+		}
+	}()
 	c.setOp(context.Background())
-	if err := d.setUp(ctx, c, role); err != nil {
-		_ = c.reset()
-		return nil, d.openError(errors.Join(err, c.close()))
+	err = d.setUp(ctx, c, role, check)
+	if err = errors.Join(err, c.reset()); err != nil {
+		return c, openError(d.files[0], err)
 	}
-	if err := c.reset(); err != nil {
-		return nil, d.openError(errors.Join(err, c.close()))
-	}
+	ready = true
 	return c, nil
 }
 
 // setUp applies every setting that belongs to a connection, to every
 // connection. SQLite forgets them all when a connection is closed.
-func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role) error {
-	for _, a := range d.cfg.Attach {
-		uri, err := OpenOptions{Exclusive: d.cfg.Exclusive}.URI(a.Path)
-		if err != nil {
-			return err
+func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, check func(*Conn) error) error {
+	for i, f := range d.files {
+		if i > 0 {
+			uri, err := OpenOptions{Exclusive: d.cfg.Exclusive}.URI(f.path)
+			if err != nil {
+				return openError(f, err)
+			}
+			if _, err := c.Exec(ctx, `ATTACH DATABASE ? AS `+f.schema, uri); err != nil {
+				return openError(f, err)
+			}
 		}
-		if _, err := c.Exec(ctx, `ATTACH DATABASE ? AS `+a.Schema, uri); err != nil {
-			return err
+		if err := c.ExecScript(ctx, settings(&d.cfg, f.schema)); err != nil {
+			return openError(f, err)
 		}
 	}
-	if err := c.ExecScript(ctx, d.settings); err != nil {
+	if err := check(c); err != nil {
 		return err
 	}
 	if d.cfg.Setup != nil {
@@ -72,31 +84,27 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role) e
 	return nil
 }
 
-// settings is the script that every connection runs.
-func settings(cfg *Config) string {
+// settings is the script that every connection runs for a database on it.
+func settings(cfg *Config, schema string) string {
 	var b strings.Builder
 	set := func(format string, args ...any) { fmt.Fprintf(&b, "PRAGMA "+format+";\n", args...) }
-	set("foreign_keys = %d", map[bool]int{true: 0, false: 1}[cfg.NoForeignKeys])
-	schemas := []string{"main"}
-	for _, a := range cfg.Attach {
-		schemas = append(schemas, a.Schema)
+	if schema == mainSchema {
+		set("foreign_keys = %d", map[bool]int{true: 0, false: 1}[cfg.NoForeignKeys])
 	}
-	for _, schema := range schemas {
-		set("%s.cache_size = -%d", schema, cfg.CacheSize/1024)
-		set("%s.synchronous = %s", schema, synchronousNames[cfg.Synchronous])
-		set("%s.journal_size_limit = %d", schema, cfg.JournalSizeLimit)
-		set("%s.mmap_size = %d", schema, cfg.MmapSize)
-	}
+	set("%s.cache_size = -%d", schema, cfg.CacheSize/1024)
+	set("%s.synchronous = %s", schema, synchronousNames[cfg.Synchronous])
+	set("%s.journal_size_limit = %d", schema, cfg.JournalSizeLimit)
+	set("%s.mmap_size = %d", schema, cfg.MmapSize)
 	return b.String()
 }
 
 // openError says what a refusal of SQLite means for the file.
-func (d *storeDriver) openError(err error) error {
+func openError(f *file, err error) error {
 	var known *OpenError
 	if errors.As(err, &known) {
 		return err
 	}
-	e := &OpenError{Path: d.cfg.Path, Err: err}
+	e := &OpenError{Path: f.path, Err: err}
 	switch {
 	case errors.Is(err, ErrNotADatabase):
 		e.Hint = "it is no SQLite database, or an encrypted one"
@@ -106,7 +114,7 @@ func (d *storeDriver) openError(err error) error {
 		e.Err = errors.Join(lifecycle.ErrInaccessible, err)
 		e.Hint = "this process may not write to it"
 	case errors.Is(err, ErrCantOpen):
-		if cause := d.whyNot(); cause != nil {
+		if cause := f.whyNot(); cause != nil {
 			e.Err = errors.Join(cause, err)
 		}
 	case errors.Is(err, ErrBusy):
@@ -115,28 +123,11 @@ func (d *storeDriver) openError(err error) error {
 	return e
 }
 
-// whyNot finds out what SQLite does not say: why a file could not be opened.
-func (d *storeDriver) whyNot() error {
-	for _, f := range d.files {
-		st, err := statFile(f.path)
-		if err != nil {
-			return err
-		}
-		if !st.exists {
-			return lifecycle.ErrMissing
-		}
-		if err := writable(f.path); err != nil {
-			return errors.Join(lifecycle.ErrInaccessible, err)
-		}
-	}
-	return nil
-}
-
 // guardHook turns a panic in a hook into an error.
 func guardHook(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &lifecycle.PanicError{Value: v}
+			err = &lifecycle.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
 	return f()

@@ -21,6 +21,8 @@ type DB struct {
 	*lifecycle.Connections[*Conn]
 	driver *storeDriver
 
+	opening   atomic.Bool // Open has not succeeded yet
+	made      made        // by Open, to be undone if it fails
 	once      sync.Once
 	claimed   []string     // in the registry of open files
 	optimized atomic.Int64 // when PRAGMA optimize ran last, in nanoseconds
@@ -70,7 +72,12 @@ func (db *DB) Close(ctx context.Context) error {
 }
 
 func (db *DB) unclaim() {
-	db.once.Do(func() { openFiles.release(db.claimed) })
+	db.once.Do(func() {
+		if db.opening.Load() {
+			db.made.undo()
+		}
+		openFiles.release(db.claimed)
+	})
 }
 
 // Path returns the absolute path of the database file.
@@ -95,7 +102,10 @@ func (db *DB) Size(ctx context.Context) (int64, error) {
 // has left comes to its end.
 func (db *DB) observer(user lifecycle.Observer) lifecycle.Observer {
 	return lifecycle.ObserverFunc(func(e lifecycle.Event) {
-		if e.To == lifecycle.Closed {
+		switch e.To {
+		case lifecycle.Active:
+			db.driver.activated()
+		case lifecycle.Closed:
 			db.unclaim()
 		}
 		if user != nil {
@@ -123,7 +133,7 @@ func (db *DB) optimizeLater() {
 			}
 		}()
 		// Whether it ran or not: it is advice to the query planner, and comes again tomorrow.
-		_ = db.Write(ctx, func(c *Conn) error { return c.ExecScript(ctx, `PRAGMA optimize = 0x10002`) })
+		_ = db.Write(ctx, func(c *Conn) error { return c.ExecScript(ctx, optimizeStatement) })
 	}()
 }
 

@@ -3,9 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/quiesce-go/quiesce/internal/holders"
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -14,16 +13,20 @@ import (
 // storeDriver is what lifecycle drives: it opens, validates, interrupts,
 // severs, checkpoints and closes the connections of one store.
 type storeDriver struct {
-	cfg      Config
-	files    []*file
-	settings string // the script of pragmas for every connection
+	cfg   Config
+	files []*file
+	live  atomic.Int64 // connections that are open, or being opened
 
 	mu      sync.Mutex
-	checked uint64 // the generation whose first connection was compared with what was paused
+	checked uint64 // the newest generation whose first connection was compared with what was paused
+	active  bool   // the store was active since the files were last looked at
 }
 
+// mainSchema is SQLite's name for the database that a connection was opened with.
+const mainSchema = "main"
+
 func newDriver(cfg Config) *storeDriver {
-	d := &storeDriver{cfg: cfg, files: []*file{{schema: "main", path: cfg.Path}}, settings: settings(&cfg)}
+	d := &storeDriver{cfg: cfg, files: []*file{{schema: mainSchema, path: cfg.Path}}}
 	for _, a := range cfg.Attach {
 		d.files = append(d.files, &file{schema: a.Schema, path: a.Path})
 	}
@@ -41,86 +44,113 @@ func (d *storeDriver) paths() []string {
 // Open opens a connection. The file system is asked before and after, so that
 // a file that is swapped in between is noticed, and the first connection of
 // every generation reads the identity.
-func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (*Conn, error) {
-	if err := d.sameFiles(info); err != nil {
-		return nil, err
-	}
-	c, err := d.connect(ctx, info.Role)
+func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Conn, err error) {
+	d.live.Add(1)
+	defer func() {
+		if c == nil {
+			d.live.Add(-1)
+		}
+	}()
+	d.mu.Lock()
+	first := info.Generation > d.checked
+	d.mu.Unlock()
+
+	before, err := d.look(first)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.recognise(ctx, c, info); err != nil {
-		return nil, errors.Join(err, c.close())
+	var ids []identity
+	c, err = d.connect(ctx, info.Role, func(c *Conn) (err error) {
+		if first {
+			ids, err = d.recognise(ctx, c)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := d.sameFiles(info); err != nil {
-		return nil, errors.Join(err, c.close())
+	if err := d.unmoved(before); err != nil {
+		err = errors.Join(err, c.close())
+		return nil, err
+	}
+	if first {
+		d.remember(info.Generation, before, ids)
 	}
 	return c, nil
 }
 
-// sameFiles compares the files with those that the store has.
-func (d *storeDriver) sameFiles(info lifecycle.OpenInfo) error {
+// look compares the files with those that the store has. For the first
+// connection of a generation AcceptReplaced lets others pass: Validate has had its say.
+func (d *storeDriver) look(first bool) ([]fileStat, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, f := range d.files {
-		if f.known && d.checked != info.Generation && d.cfg.AcceptReplaced {
-			continue // Validate has had its say; recognise takes what is there
+	stats := make([]fileStat, len(d.files))
+	for i, f := range d.files {
+		st, err := statFile(f.path)
+		switch {
+		case err != nil:
+			return nil, err
+		case !st.exists:
+			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrMissing}
+		case f.known && !st.same(f.stat) && !(first && d.cfg.AcceptReplaced):
+			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
+		stats[i] = st
+	}
+	return stats, nil
+}
+
+const hintSwapped = "it was replaced while the store was opening or active"
+
+// unmoved tells whether the files are still those that were looked at.
+func (d *storeDriver) unmoved(before []fileStat) error {
+	for i, f := range d.files {
 		st, err := statFile(f.path)
 		if err != nil {
 			return err
 		}
-		if !st.exists {
-			return &OpenError{Path: f.path, Err: lifecycle.ErrMissing}
-		}
-		if f.known && !st.same(f.stat) {
-			return &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: "it was replaced while the store was opening or active"}
+		if !st.same(before[i]) {
+			return &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
 	}
 	return nil
 }
 
-// recognise reads the identity on the first connection of a generation,
-// compares it with the one that was paused, and remembers it.
-func (d *storeDriver) recognise(ctx context.Context, c *Conn, info lifecycle.OpenInfo) error {
-	d.mu.Lock()
-	first := d.checked != info.Generation
-	d.mu.Unlock()
-	if !first {
-		return nil
-	}
-	for _, f := range d.files {
-		var id identity
-		err := d.asOperation(c, func() (err error) {
-			id, err = readIdentity(ctx, c, f.schema)
-			return err
-		})
+// recognise reads the identities and compares them with those that were paused.
+func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error) {
+	ids := make([]identity, len(d.files))
+	for i, f := range d.files {
+		id, err := readIdentity(ctx, c, f.schema)
 		if err != nil {
-			return d.openError(err)
-		}
-		if err := id.admit(&d.cfg, f); err != nil {
-			return err
-		}
-		st, err := statFile(f.path)
-		if err != nil {
-			return err
+			return nil, openError(f, err)
 		}
 		d.mu.Lock()
 		if f.known && !d.cfg.AcceptReplaced {
 			err = id.compare(f)
 		}
-		if err == nil {
-			f.identity, f.stat, f.known = id, st, true
-		}
 		d.mu.Unlock()
 		if err != nil {
-			return err
+			return nil, err
 		}
+		if err := id.admit(&d.cfg, f); err != nil {
+			return nil, err
+		}
+		ids[i] = id
 	}
+	return ids, nil
+}
+
+// remember keeps what the first connection of a generation has found.
+func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identity) {
 	d.mu.Lock()
-	d.checked = info.Generation
-	d.mu.Unlock()
-	return nil
+	defer d.mu.Unlock()
+	if generation <= d.checked { // a later one has been faster
+		return
+	}
+	d.checked = generation
+	for i, f := range d.files {
+		f.identity, f.stat, f.known = ids[i], stats[i], true
+	}
 }
 
 // asOperation runs f on a connection that serves no operation of the core's.
@@ -140,17 +170,25 @@ func (d *storeDriver) Interrupt(c *Conn) { c.interrupt() }
 func (d *storeDriver) Reset(c *Conn) error { return c.reset() }
 
 // Sever closes the connection under its operation.
-func (d *storeDriver) Sever(c *Conn, done func(error)) { c.sever(done) }
+func (d *storeDriver) Sever(c *Conn, done func(error)) {
+	c.sever(func(err error) {
+		d.live.Add(-1)
+		done(err)
+	})
+}
 
 // Close closes a connection.
-func (d *storeDriver) Close(c *Conn) error { return c.close() }
+func (d *storeDriver) Close(c *Conn) error {
+	defer d.live.Add(-1)
+	return c.close()
+}
 
 // Validate compares the files with what was paused, before anything is opened.
-func (d *storeDriver) Validate(context.Context) error {
+func (d *storeDriver) Validate(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.files {
-		if err := f.check(d.cfg.AcceptReplaced); err != nil {
+		if err := d.check(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -162,6 +200,9 @@ func (d *storeDriver) Validate(context.Context) error {
 func (d *storeDriver) Validated(context.Context) (lifecycle.Change, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.active { // the pause did not come to its end: there is nothing to compare with
+		return lifecycle.ChangeUnknown, nil
+	}
 	all := lifecycle.ChangeNo
 	for _, f := range d.files {
 		switch c := f.changed(); {
@@ -170,9 +211,17 @@ func (d *storeDriver) Validated(context.Context) (lifecycle.Change, error) {
 		case c == lifecycle.ChangeUnknown && all == lifecycle.ChangeNo:
 			all = c
 		}
-		f.after = afterState{} // of the last pause; the next one takes its own
 	}
 	return all, nil
+}
+
+// activated is told when the store has become active. What a pause finds after
+// a Resume that failed is not what the store has left: whoever resumes at last
+// still wants to know what others have changed since then.
+func (d *storeDriver) activated() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.active = true
 }
 
 // Identify records what the next Resume has to find. c is the last connection.
@@ -187,12 +236,11 @@ func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 		if err == nil {
 			f.identity.userVersion = version
 		}
-		if statErr == nil && st.exists && !st.same(f.stat) {
+		if statErr == nil && st.exists && f.known && !st.same(f.stat) {
 			statErr = &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: "another file has its place already, before the pause has ended"}
 		} else if statErr == nil && st.exists {
 			f.stat = st
 		}
-		f.pausedAt = time.Now()
 		d.mu.Unlock()
 		if err := errors.Join(err, statErr); err != nil {
 			return err
@@ -216,8 +264,11 @@ func (d *storeDriver) Leftovers() []string {
 	defer d.mu.Unlock()
 	var left []string
 	for _, f := range d.files {
-		f.lookAfter()
-		left = append(left, f.after.leftover...)
+		if d.active {
+			f.lookAfter()
+		}
+		left = append(left, f.leftovers()...)
 	}
-	return slices.Clip(left)
+	d.active = false
+	return left
 }

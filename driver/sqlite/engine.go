@@ -24,6 +24,7 @@ type Engine interface {
 type OpenOptions struct {
 	Create    bool // make the file where it is missing; without it a missing file is an error
 	Exclusive bool // keep other processes out until the last connection is closed (vfs=unix-excl); all connections of a process must agree
+	Immutable bool // read the file alone: no locks, no log, no writing
 }
 
 // Raw is one physical connection: what a driver hands to database/sql, and

@@ -40,9 +40,12 @@ func (o OpenOptions) URI(path string) (string, error) {
 		}
 	}
 
-	if o.Create {
+	switch {
+	case o.Immutable:
+		b.WriteString("?mode=ro&immutable=1")
+	case o.Create:
 		b.WriteString("?mode=rwc")
-	} else {
+	default:
 		b.WriteString("?mode=rw")
 	}
 	if o.Exclusive {

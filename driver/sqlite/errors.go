@@ -40,8 +40,9 @@ var (
 	// ErrUnique is returned, besides ErrConstraint, when a UNIQUE or PRIMARY KEY constraint refused the change.
 	ErrUnique = errors.New("a unique constraint was violated")
 
-	// ErrInUse is returned by Open when this process has the file open already.
-	ErrInUse = errors.New("the file is already open in this process")
+	// ErrInUse is returned by Open when this process has the file open already,
+	// and by Wipe when any process has.
+	ErrInUse = errors.New("the file is in use")
 )
 
 // What a call was refused for before SQLite saw it.

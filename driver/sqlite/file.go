@@ -1,11 +1,14 @@
 package sqlite
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -19,30 +22,37 @@ type file struct {
 	// Kept over a pause. Guarded by the driver's mutex.
 	known    bool       // it was open before: the rest is valid
 	stat     fileStat   // taken right before the last connection was closed
-	pausedAt time.Time  // when that was
 	identity identity   // read from the content
-	after    afterState // taken right after
+	after    afterState // taken when nothing was held any more
 }
 
 // sideFiles are the names that SQLite adds to a database's.
 var sideFiles = [...]string{"-wal", "-shm", "-journal"}
 
+// side is the name of a side file. SQLite puts them beside the file itself, not beside a symbolic link to it.
+func (f *file) side(suffix string) string { return realPath(f.path) + suffix }
+
 // afterState is what lay in the directory when nothing was held any more.
 type afterState struct {
-	taken    time.Time
-	db, wal  fileStat
-	leftover []string // names of side files that stayed
+	taken   time.Time
+	db, wal fileStat
 }
 
 func (f *file) lookAfter() {
 	f.after = afterState{taken: time.Now()}
 	f.after.db, _ = statFile(f.path)
-	f.after.wal, _ = statFile(f.path + "-wal")
+	f.after.wal, _ = statFile(f.side("-wal"))
+}
+
+// leftovers lists the side files that are there.
+func (f *file) leftovers() []string {
+	var left []string
 	for _, suffix := range sideFiles {
-		if st, err := statFile(f.path + suffix); err == nil && st.exists {
-			f.after.leftover = append(f.after.leftover, filepath.Base(f.path)+suffix)
+		if st, err := statFile(f.side(suffix)); err == nil && st.exists {
+			left = append(left, filepath.Base(f.path)+suffix)
 		}
 	}
+	return left
 }
 
 // errOldLog is why a log beside a database is refused.
@@ -51,9 +61,11 @@ var errOldLog = errors.New("an older log (-wal) lies beside it, and SQLite would
 // check compares what lies in the directory with what was paused, before
 // SQLite opens anything: SQLite itself would make a missing file anew, open an
 // empty one, and play an old log into a new file, all without a complaint.
-func (f *file) check(acceptReplaced bool) error {
+func (d *storeDriver) check(ctx context.Context, f *file) error {
 	st, err := statFile(f.path)
 	switch {
+	case err != nil && f.known && errors.Is(err, ErrDirectory):
+		return errors.Join(lifecycle.ErrReplaced, err)
 	case err != nil:
 		return err
 	case !st.exists:
@@ -62,34 +74,70 @@ func (f *file) check(acceptReplaced bool) error {
 	if err := writable(f.path); err != nil {
 		return &OpenError{Path: f.path, Err: errors.Join(lifecycle.ErrInaccessible, err)}
 	}
+	wal, err := statFile(f.side("-wal"))
+	switch {
+	case err != nil:
+		return err
+	case !f.known:
+		return nil
+	}
 	replaced := func(format string, args ...any) error {
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: "+format, append([]any{lifecycle.ErrReplaced}, args...)...)}
 	}
-	wal, err := statFile(f.path + "-wal")
-	if err != nil {
-		return err
-	}
-	same := !f.known || st.same(f.stat)
-	if wal.exists && wal.size > 0 && f.known {
-		// A log that others wrote meanwhile is younger than the pause.
-		if !same && wal.modified.Before(later(st.changed, st.modified)) || same && !f.after.wal.exists && wal.modified.Before(f.pausedAt.Add(-clockStep)) {
-			return replaced("%w", errOldLog)
-		}
-	}
-	if !f.known || acceptReplaced {
-		return nil
-	}
-	if !same {
+	same := st.same(f.stat)
+	if !same && !d.cfg.AcceptReplaced {
 		return replaced("the file is another one than the one that was paused")
 	}
-	if st.size == 0 && f.stat.size > 0 {
+	if wal.exists && wal.size > 0 && d.isOldLog(ctx, f, st, wal) {
+		return replaced("%w", errOldLog)
+	}
+	if st.size == 0 && f.stat.size > 0 && !d.cfg.AcceptReplaced {
 		return replaced("the file is empty")
 	}
 	return nil
 }
 
+// isOldLog tells whether the log beside the file belongs to another content
+// than the file's. A log that others have written meanwhile is younger than
+// the pause; what a pause has left is not, and is known. An old log that was
+// copied there meanwhile, with a new time, cannot be told.
+func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) bool {
+	left := wal.same(f.after.wal) && !wal.touched(f.after.wal)
+	switch {
+	case !st.same(f.stat): // accepted where it comes with a log of its own
+		return left || later(wal.modified, wal.changed).Before(later(st.changed, st.modified))
+	case !left:
+		return wal.modified.Before(f.after.taken.Add(-clockStep))
+	case !st.touched(f.after.db):
+		return false
+	}
+	// The file was written to and its log was not: somebody has written the log
+	// back, or copied another database over the file.
+	id, err := d.identityWithoutLog(ctx, f)
+	return err != nil || f.identity.id != nil && !bytes.Equal(id.id, f.identity.id)
+}
+
 // clockStep is more than the step in which file systems count time.
 const clockStep = 20 * time.Millisecond
+
+// whyNot finds out what SQLite does not say: why the file could not be opened.
+func (f *file) whyNot() error {
+	st, err := statFile(f.path)
+	switch {
+	case err != nil:
+		return err
+	case !st.exists:
+		return lifecycle.ErrMissing
+	}
+	err = writable(f.path)
+	if err == nil {
+		err = writableDir(filepath.Dir(realPath(f.path))) // for the side files
+	}
+	if err != nil {
+		return errors.Join(lifecycle.ErrInaccessible, err)
+	}
+	return nil
+}
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -105,15 +153,11 @@ func (f *file) changed() lifecycle.Change {
 		return lifecycle.ChangeUnknown
 	}
 	db, err1 := statFile(f.path)
-	wal, err2 := statFile(f.path + "-wal")
+	wal, err2 := statFile(f.side("-wal"))
 	if err1 != nil || err2 != nil {
 		return lifecycle.ChangeUnknown
 	}
-	// SQLite makes an empty log as soon as it opens the file.
-	touched := func(before, now fileStat) bool {
-		return before.size != now.size || before.exists && now.exists && !before.modified.Equal(now.modified)
-	}
-	if touched(f.after.db, db) || touched(f.after.wal, wal) || !db.same(f.after.db) {
+	if db.touched(f.after.db) || wal.touched(f.after.wal) || !db.same(f.after.db) {
 		return lifecycle.ChangeYes
 	}
 	if f.after.taken.Sub(later(f.after.db.modified, f.after.wal.modified)) < clockStep {
@@ -136,17 +180,23 @@ func (m *made) create(path string) (isNew bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if st.exists {
-		return st.size == 0, nil
+	if st.exists && st.size > 0 {
+		return false, nil
 	}
-	// A log without a database belongs to one that was deleted; SQLite would play it into ours.
-	if wal, err := statFile(path + "-wal"); err == nil && wal.exists && wal.size > 0 {
+	// A log without a database belongs to one that was deleted or emptied, and may be all that is left of it; SQLite would delete it.
+	if wal, err := statFile(realPath(path) + "-wal"); err == nil && wal.exists && wal.size > 0 {
 		return false, &OpenError{Path: path, Err: fmt.Errorf("%w: the database is gone, but its log (-wal) is there", lifecycle.ErrMissing),
 			Hint: "put the database back, or delete the log"}
 	}
+	if st.exists {
+		return true, nil
+	}
 	fd, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return false, nil // somebody else was faster
+		if st, err := statFile(path); err != nil || st.exists {
+			return st.size == 0, err // somebody else was faster
+		}
+		return false, &OpenError{Path: path, Err: ErrDirectory, Hint: "it is a symbolic link to a file that does not exist"}
 	}
 	if err != nil {
 		return false, &OpenError{Path: path, Err: classify(err), Hint: "the file cannot be made"}
@@ -162,7 +212,7 @@ func (m *made) mkdir(dir string) error {
 		return nil
 	case err == nil:
 		return &OpenError{Path: dir, Err: ErrDirectory, Hint: "a file is where the directory should be"}
-	case !errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 		return &OpenError{Path: dir, Err: errors.Join(ErrDirectory, classify(err))}
 	}
 	if parent := filepath.Dir(dir); parent != dir {
@@ -184,7 +234,7 @@ func (m *made) mkdir(dir string) error {
 func (m *made) undo() {
 	for _, path := range m.files {
 		for _, suffix := range sideFiles {
-			_ = os.Remove(path + suffix)
+			_ = os.Remove(realPath(path) + suffix)
 		}
 		_ = os.Remove(path)
 	}

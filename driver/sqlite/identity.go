@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -40,6 +41,21 @@ func readIdentity(ctx context.Context, c *Conn, schema string) (identity, error)
 	return id, err
 }
 
+// identityWithoutLog reads the identity of the file alone. It opens the file in
+// a way that takes no lock and looks at no log, and may be called at any time.
+func (d *storeDriver) identityWithoutLog(ctx context.Context, f *file) (id identity, err error) {
+	raw, err := d.cfg.Engine.Open(f.path, OpenOptions{Immutable: true})
+	if err != nil {
+		return id, err
+	}
+	c := newConn(d.cfg.Engine, raw, f.path, connOptions{ReadOnly: true})
+	err = d.asOperation(c, func() (err error) {
+		id, err = readIdentity(ctx, c, mainSchema)
+		return err
+	})
+	return id, errors.Join(err, c.close())
+}
+
 // writeIdentity gives the database its identity, if it has none yet. Of two
 // processes that make the same file, one wins and both read its bytes.
 func writeIdentity(ctx context.Context, c *Conn, schema string, applicationID int32) error {
@@ -60,7 +76,7 @@ func writeIdentity(ctx context.Context, c *Conn, schema string, applicationID in
 
 // admit checks a database against what the program knows.
 func (id identity) admit(cfg *Config, f *file) error {
-	if f.schema != "main" { // versions and marks of attached databases are their owner's business
+	if f.schema != mainSchema { // versions and marks of attached databases are their owner's business
 		return nil
 	}
 	if cfg.ApplicationID != 0 && id.applicationID != cfg.ApplicationID {

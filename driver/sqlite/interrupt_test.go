@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -31,6 +32,21 @@ func pester(c *sqlite.Conn) (stop func()) {
 	return func() { over.Store(true); <-done }
 }
 
+// at calls f after a part of d, in parts of 200, and closes the channel that it
+// returns. It spins: a timer would be too coarse for a statement's own time.
+func at(part int, d time.Duration, f func()) <-chan struct{} {
+	done := make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(done)
+		for time.Since(start) < d*time.Duration(part)/200 {
+			runtime.Gosched()
+		}
+		f()
+	}()
+	return done
+}
+
 // The connection's next user must notice nothing of what was sent to the one before.
 func usable(t *testing.T, c *sqlite.Conn) {
 	t.Helper()
@@ -45,36 +61,37 @@ func usable(t *testing.T, c *sqlite.Conn) {
 }
 
 // An interrupted statement fails with ErrInterrupted, or had completed: there
-// is no third way. 200 interrupts of every kind, racing with the statement's own end.
+// is no third way. 200 interrupts of every kind, spread over the time that the
+// statement takes and beyond.
 func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
-	const rows = 3000
+	const rows = 300
 	kinds := map[string]func(ctx context.Context, c *sqlite.Conn) (complete bool, err error){
 		"first step": func(ctx context.Context, c *sqlite.Conn) (bool, error) {
 			var n int
-			err := c.QueryRow(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 3000) SELECT count(*) FROM n`).Scan(&n)
+			err := c.QueryRow(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300) SELECT count(*) FROM n`).Scan(&n)
 			return n == rows, err
 		},
 		"later step": func(ctx context.Context, c *sqlite.Conn) (bool, error) {
 			n, last := 0, 0
-			err := c.Each(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 3000) SELECT i FROM n`, func(row *sqlite.Row) error {
+			err := c.Each(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300) SELECT i FROM n`, func(row *sqlite.Row) error {
 				n++
 				return row.Scan(&last)
 			})
 			return n == rows && last == rows, err
 		},
 		"write": func(ctx context.Context, c *sqlite.Conn) (bool, error) {
-			r, err := c.Exec(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 3000) INSERT INTO t (v) SELECT i FROM n`)
+			r, err := c.Exec(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300) INSERT INTO t (v) SELECT i FROM n`)
 			return r.RowsAffected == rows, err
 		},
 		"write that returns rows": func(ctx context.Context, c *sqlite.Conn) (bool, error) {
 			n := 0
-			err := c.Each(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 3000) INSERT INTO t (v) SELECT i FROM n RETURNING v`,
+			err := c.Each(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300) INSERT INTO t (v) SELECT i FROM n RETURNING v`,
 				func(*sqlite.Row) error { n++; return nil })
 			return n == rows, err
 		},
 		"transaction": func(ctx context.Context, c *sqlite.Conn) (bool, error) {
 			err := c.Update(ctx, func(c *sqlite.Conn) error {
-				for range 30 {
+				for range 3 {
 					if _, err := c.Exec(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 100) INSERT INTO t (v) SELECT i FROM n`); err != nil {
 						return err
 					}
@@ -86,42 +103,30 @@ func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 	}
 	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for name, run := range kinds {
-			for _, how := range []string{"interrupt", "context"} {
+			for how, want := range map[string]error{"interrupt": lifecycle.ErrInterrupted, "context": context.Canceled} {
 				t.Run(name+" by "+how, func(t *testing.T) {
-					c := connOn(t, engine, `CREATE TABLE t (v)`)
+					c := connOn(t, engine, `PRAGMA synchronous = off; CREATE TABLE t (v)`)
+					took := time.Hour
+					for range 5 {
+						alone := time.Now()
+						_, err := run(t.Context(), c)
+						must(t, err)
+						took = min(took, time.Since(alone))
+					}
 					failed := 0
 					for i := range 200 {
 						before := scanOne[int](t, c, `SELECT count(*) FROM t`)
 						ctx, cancel := context.WithCancel(context.Background())
-						stop := cancel
+						stop := func() {}
+						fire := cancel
 						if how == "interrupt" {
-							// Some come before the statement, some amid it, some after it.
-							start := make(chan struct{})
-							stopped := make(chan func())
-							go func() {
-								<-start
-								for range i * 20 {
-									runtime.Gosched()
-								}
-								stopped <- pester(c)
-							}()
-							close(start)
-							stop = func() { (<-stopped)() }
-						} else {
-							go func() {
-								for range i * 20 {
-									runtime.Gosched()
-								}
-								cancel()
-							}()
+							fire = func() { stop = pester(c) }
 						}
+						fired := at(i, took*3/2, fire)
 						complete, err := run(ctx, c)
+						<-fired
 						stop()
 						cancel()
-						want := error(lifecycle.ErrInterrupted)
-						if how == "context" {
-							want = context.Canceled
-						}
 						switch {
 						case err != nil && !errors.Is(err, want):
 							t.Fatalf("round %d: %v, want one that matches %v", i, err, want)
@@ -139,7 +144,7 @@ func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 						case wrote && err != nil && after != before && !(complete || name == "write that returns rows" && after == before+rows):
 							t.Fatalf("round %d: %d rows written by a statement that failed with %v", i, after-before, err)
 						}
-						if after > 20*rows {
+						if after > 3*rows {
 							_, err := c.Exec(context.Background(), `DELETE FROM t`)
 							must(t, err)
 						}
@@ -271,13 +276,17 @@ func TestALateContextHitsNobody(t *testing.T) {
 func TestAStatementsContextEndsTheStatement(t *testing.T) {
 	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
-		stopped := func(c *sqlite.Conn, sql string) error {
+		const write = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?1) INSERT INTO t (v) SELECT i FROM n`
+		stopped := func(c *sqlite.Conn, sql string, args ...any) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			running := make(chan struct{})
-			go func() { <-running; cancel() }()
-			close(running)
-			_, err := c.Exec(ctx, sql)
+			go func() {
+				for !c.Watched() {
+					runtime.Gosched()
+				}
+				cancel()
+			}()
+			_, err := c.Exec(ctx, sql, args...)
 			return err
 		}
 		watchdog(t, "the transaction", func() {
@@ -298,7 +307,10 @@ func TestAStatementsContextEndsTheStatement(t *testing.T) {
 				if _, err := c.Exec(t.Context(), `INSERT INTO t VALUES ('lost')`); err != nil {
 					return err
 				}
-				if err := stopped(c, slowWrite); !errors.Is(err, context.Canceled) {
+				if _, err := c.Exec(t.Context(), write, 1); err != nil { // prepared now, so that it is not stopped while it is prepared, which costs nothing
+					return err
+				}
+				if err := stopped(c, write, 300_000_000); !errors.Is(err, context.Canceled) {
 					t.Errorf("the write: %v, want context.Canceled", err)
 				}
 				_, err := c.Exec(t.Context(), `INSERT INTO t VALUES ('lost too')`)
@@ -407,8 +419,10 @@ func TestAnInterruptBeforeCloseLeavesNoFilesBehind(t *testing.T) {
 					stop = pester(c)
 					_, _ = c.Exec(t.Context(), slowRead)
 				case "iteration":
-					for range c.Rows(t.Context(), slowLater) {
-						stop = pester(c)
+					for _, err := range c.Rows(t.Context(), slowLater) {
+						if err == nil {
+							stop = pester(c)
+						}
 					}
 				default:
 					c.Interrupt()

@@ -196,7 +196,7 @@ func nothingHeld(t testing.TB, db *sqlite.DB) {
 		t.Errorf("after a Pause that returned nil: %v", err)
 	}
 	if left, _ := filepath.Glob(db.Path() + "-*"); len(left) > 0 {
-		t.Errorf("after a Pause that returned nil, with nobody else on the file, %v is left", left)
+		t.Errorf("after a Pause that returned nil, with nobody else on the file, %v is left; %+v", left, db.Report())
 	}
 }
 

@@ -30,74 +30,96 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	var m made
-	fail := func(err error) (*DB, error) {
-		m.undo()
-		openFiles.release(claimed)
-		return nil, err
-	}
-	if !cfg.StartPaused {
-		if err := d.prepare(ctx, &m); err != nil {
-			return fail(err)
-		}
-	}
 	db := &DB{driver: d, claimed: claimed}
+	db.opening.Store(true)
+	defer func() { // also where a hook called runtime.Goexit
+		// What a failed Open could not close yet it closes later, and then tells the observer.
+		if db.opening.Load() && d.live.Load() == 0 {
+			db.unclaim()
+		}
+	}()
+	if !cfg.StartPaused {
+		if err := d.prepare(ctx, &db.made); err != nil {
+			return nil, err
+		}
+		db.optimized.Store(timeNow())
+	}
 	lc := cfg.lifecycle()
 	lc.Observer = db.observer(cfg.Observer)
 	if db.Connections, err = lifecycle.Open(ctx, lifecycle.Driver[*Conn](d), lc); err != nil {
-		return fail(err)
+		return nil, err
 	}
-	db.optimized.Store(timeNow())
+	db.opening.Store(false)
+	db.made = made{}
 	return db, nil
 }
 
 // prepare makes the files, checks what is in them before anything is changed,
 // and gives them what every connection needs: the write-ahead log, an identity.
 func (d *storeDriver) prepare(ctx context.Context, m *made) error {
-	isNew := map[*file]bool{}
-	for _, f := range d.files {
+	isNew := make([]bool, len(d.files))
+	for i, f := range d.files {
 		fresh, err := m.create(f.path)
 		if err != nil {
 			return err
 		}
-		isNew[f] = fresh
+		isNew[i] = fresh
 		if err := writable(f.path); err != nil {
 			return &OpenError{Path: f.path, Err: errors.Join(lifecycle.ErrInaccessible, err)}
 		}
 	}
-	c, err := d.connect(ctx, lifecycle.Writer)
+	var ids []identity
+	c, err := d.connect(ctx, lifecycle.Writer, func(c *Conn) (err error) {
+		ids, err = d.admitAll(ctx, c, isNew)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	err = d.asOperation(c, func() error {
-		for _, f := range d.files {
-			if err := d.prepareFile(ctx, c, f, isNew[f]); err != nil {
-				return d.openError(err)
+		for i, f := range d.files {
+			if err := d.settlePatiently(ctx, c, f, ids[i].id == nil && (isNew[i] || d.cfg.AddIdentity)); err != nil {
+				return openError(f, err)
 			}
 		}
-		if !d.cfg.NoOptimize {
-			// Its own advice for a connection that was just opened; it looks at little.
-			return c.ExecScript(ctx, `PRAGMA optimize = 0x10002`)
+		if d.cfg.NoOptimize {
+			return nil
+		}
+		// It is advice to the query planner, and looks at little: no reason to fail.
+		if err := c.ExecScript(ctx, optimizeStatement); err != nil && ctx.Err() != nil {
+			return err
 		}
 		return nil
 	})
 	return errors.Join(err, c.close())
 }
 
-func (d *storeDriver) prepareFile(ctx context.Context, c *Conn, f *file, isNew bool) error {
-	id, err := readIdentity(ctx, c, f.schema)
-	if err != nil {
-		return err
+// optimizeStatement is SQLite's own advice for a connection that was just opened.
+const optimizeStatement = `PRAGMA optimize = 0x10002`
+
+// admitAll reads the identities of all files and checks them.
+func (d *storeDriver) admitAll(ctx context.Context, c *Conn, isNew []bool) ([]identity, error) {
+	ids := make([]identity, len(d.files))
+	for i, f := range d.files {
+		id, err := readIdentity(ctx, c, f.schema)
+		if err != nil {
+			return nil, openError(f, err)
+		}
+		ids[i] = id
+		if isNew[i] && id.id == nil {
+			id.applicationID = d.cfg.ApplicationID // which it is about to get
+		}
+		if err := id.admit(&d.cfg, f); err != nil {
+			return nil, err
+		}
 	}
-	if isNew {
-		id.applicationID = d.cfg.ApplicationID
-	}
-	if err := id.admit(&d.cfg, f); err != nil {
-		return err
-	}
+	return ids, nil
+}
+
+func (d *storeDriver) settlePatiently(ctx context.Context, c *Conn, f *file, identify bool) error {
 	wait := newLockWait(d.cfg.BusyTimeout)
 	for {
-		err := d.settle(ctx, c, f, isNew && id.id == nil || d.cfg.AddIdentity && id.id == nil)
+		err := d.settle(ctx, c, f, identify)
 		if err == nil || !errors.Is(err, ErrBusy) {
 			return err
 		}
@@ -108,7 +130,23 @@ func (d *storeDriver) prepareFile(ctx context.Context, c *Conn, f *file, isNew b
 }
 
 // settle makes the changes. They are repeated while somebody else holds a lock.
+// The identity comes first, so that a file that is made by two processes at
+// once has one as soon as it has any content.
 func (d *storeDriver) settle(ctx context.Context, c *Conn, f *file, identify bool) error {
+	// Also where there is nothing to write: only a write shows that writing is possible.
+	err := c.Update(ctx, func(c *Conn) error {
+		if !identify {
+			return nil
+		}
+		application := d.cfg.ApplicationID
+		if f.schema != mainSchema {
+			application = 0
+		}
+		return writeIdentity(ctx, c, f.schema, application)
+	})
+	if err != nil {
+		return err
+	}
 	var mode string
 	if err := c.QueryRow(ctx, `PRAGMA `+f.schema+`.journal_mode = wal`).Scan(&mode); err != nil {
 		return err
@@ -117,15 +155,5 @@ func (d *storeDriver) settle(ctx context.Context, c *Conn, f *file, identify boo
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: the journal mode stays %q", ErrCantOpen, mode),
 			Hint: "the file system, or the file, does not allow write-ahead logging"}
 	}
-	// Also where there is nothing to write: only a write shows that writing is possible.
-	return c.Update(ctx, func(c *Conn) error {
-		if !identify {
-			return nil
-		}
-		application := d.cfg.ApplicationID
-		if f.schema != "main" {
-			application = 0
-		}
-		return writeIdentity(ctx, c, f.schema, application)
-	})
+	return nil
 }

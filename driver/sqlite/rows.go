@@ -16,14 +16,6 @@ type Row struct {
 	values  []driver.Value
 }
 
-func (r *Row) setColumns(columns []string) {
-	r.columns = columns
-	if cap(r.values) < len(columns) {
-		r.values = make([]driver.Value, len(columns))
-	}
-	r.values = r.values[:len(columns)]
-}
-
 // Columns returns the names of the columns. The caller must not change them.
 func (r *Row) Columns() []string { return r.columns }
 
@@ -52,7 +44,8 @@ func (c *Conn) Each(ctx context.Context, sql string, f func(*Row) error, args ..
 
 // Rows returns an iteration over the rows that the statement returns. The
 // statement runs when, and every time that, the iteration is ranged over. An
-// error ends it:
+// error ends it. Leaving the loop closes the rows; a statement that also
+// writes is better read to its end, since nobody would hear of an error then.
 //
 //	for row, err := range c.Rows(ctx, "SELECT id, name FROM room WHERE topic = ?", topic) {
 //		if err != nil {
@@ -199,27 +192,16 @@ func (q RowQuery) Scan(dest ...any) error {
 	if err != nil {
 		return err
 	}
-	var s *stmt
-	var more bool
-	err = c.patiently(q.ctx, "query", q.sql, func() error {
-		if s, err = c.begin(q.ctx, "query", q.sql, true, len(q.values)); err != nil {
+	if len(q.values) > 0 && q.values[0].Ordinal != 1 { // the connection has its buffer back
+		return c.refuse("query", q.sql, fmt.Errorf("%w: a RowQuery is scanned once", ErrReleased))
+	}
+	s, more, err := c.firstRow(q.ctx, q.sql, q.values)
+	if err != nil && isBusy(err) {
+		err = c.waitAndRetry(q.ctx, "query", q.sql, err, func() (err error) {
+			s, more, err = c.firstRow(q.ctx, q.sql, q.values)
 			return err
-		}
-		more, err = c.step(s, q.values)
-		if err == nil {
-			err = s.closeRows()
-		}
-		if err != nil {
-			return c.end(s, "query", err)
-		}
-		s.watch.end()
-		s.watch = nil
-		c.pop(s)
-		if !s.kept {
-			_ = s.prep.Close()
-		}
-		return nil
-	})
+		})
+	}
 	c.unbind(q.values)
 	if err != nil {
 		return err
@@ -235,4 +217,33 @@ func (q RowQuery) Scan(dest ...any) error {
 	clear(s.row.values)
 	s.busy = false
 	return err
+}
+
+// firstRow runs a statement up to its first row. Its rows are closed again, but the statement is still in use.
+func (c *Conn) firstRow(ctx context.Context, sql string, values []driver.NamedValue) (s *stmt, more bool, err error) {
+	if !c.enter() {
+		return nil, false, c.refuse("query", sql, c.refused())
+	}
+	defer c.leave()
+	s, err = c.begin(ctx, "query", sql, true, len(values))
+	if err == nil {
+		more, err = c.step(s, values)
+		if err == nil {
+			err = s.closeRows()
+		}
+		if err != nil {
+			err = c.end(s, "query", err)
+		} else {
+			if s.watch != nil {
+				s.watch.end()
+				s.watch = nil
+			}
+			c.pop(s)
+			if !s.kept {
+				_ = s.prep.Close()
+			}
+		}
+	}
+	c.left()
+	return s, more, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -27,11 +28,17 @@ func (s fileStat) same(other fileStat) bool {
 	return s.exists == other.exists && s.dev == other.dev && s.ino == other.ino && s.birth.Equal(other.birth)
 }
 
+// touched tells whether the content may have been changed since before. An
+// empty file is as good as none: SQLite makes an empty log as soon as it opens a database.
+func (s fileStat) touched(before fileStat) bool {
+	return s.size != before.size || s.exists && before.exists && !s.modified.Equal(before.modified)
+}
+
 // statFile asks for path. That it is missing is no error.
 func statFile(path string) (fileStat, error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return fileStat{}, nil
 	case err != nil:
 		return fileStat{}, &OpenError{Path: path, Err: classify(err)}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -193,31 +192,37 @@ func (c *Conn) compile(op, text string, parsed statementText, w *watch) (*stmt, 
 
 // step starts s and fetches its first row.
 func (c *Conn) step(s *stmt, values []driver.NamedValue) (more bool, err error) {
-	s.watch.calling()
+	if s.watch != nil {
+		s.watch.calling()
+		defer s.watch.called()
+	}
 	rows, err := s.queryer.QueryContext(context.Background(), values)
 	if err != nil {
-		s.watch.called()
 		return false, err
 	}
 	s.rows = rows
 	c.raw.Plain(rows)
-	s.row.setColumns(rows.Columns()) // mattn crashes where Next comes before Columns; and a change of the schema may have changed them
-	return s.nextCalled()
+	s.row.columns = rows.Columns() // mattn crashes where Next comes before Columns; and a change of the schema may have changed them
+	if len(s.row.columns) != len(s.row.values) {
+		s.row.values = make([]driver.Value, len(s.row.columns))
+	}
+	return s.fetch()
 }
 
 // next fetches the next row.
 func (s *stmt) next() (more bool, err error) {
-	s.watch.calling()
-	return s.nextCalled()
+	if s.watch != nil {
+		s.watch.calling()
+		defer s.watch.called()
+	}
+	return s.fetch()
 }
 
-func (s *stmt) nextCalled() (more bool, err error) {
-	err = s.rows.Next(s.row.values)
-	s.watch.called()
-	switch {
-	case err == nil:
+func (s *stmt) fetch() (more bool, err error) {
+	switch err := s.rows.Next(s.row.values); err {
+	case nil:
 		return true, nil
-	case errors.Is(err, io.EOF):
+	case io.EOF:
 		return false, nil
 	default:
 		return false, err

@@ -115,6 +115,11 @@ func (c *Conn) patiently(ctx context.Context, op, sql string, attempt func() err
 	if err == nil || !isBusy(err) {
 		return err
 	}
+	return c.waitAndRetry(ctx, op, sql, err, func() error { return c.inside(op, sql, attempt) })
+}
+
+// waitAndRetry is patiently after the first attempt, which ended with err.
+func (c *Conn) waitAndRetry(ctx context.Context, op, sql string, err error, attempt func() error) error {
 	until := time.Now().Add(c.busyTimeout)
 	delay := backoff{}
 	for isBusy(err) {
@@ -125,7 +130,7 @@ func (c *Conn) patiently(ctx context.Context, op, sql string, attempt func() err
 		if waiting := c.wait(ctx, min(delay.next(), left)); waiting != nil {
 			return c.refuse(op, sql, fmt.Errorf("waiting for the lock of another connection: %w", waiting))
 		}
-		err = c.inside(op, sql, attempt)
+		err = attempt()
 	}
 	return err
 }

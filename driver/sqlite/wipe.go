@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 )
 
@@ -39,7 +40,21 @@ func Wipe(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// wipe waits for others within the busy timeout.
 func (d *storeDriver) wipe(ctx context.Context, f *file) error {
+	wait := newLockWait(d.cfg.BusyTimeout)
+	for {
+		err := d.wipeOnce(ctx, f)
+		if err == nil || !errors.Is(err, ErrBusy) {
+			return err
+		}
+		if err := wait.next(ctx, err); err != nil {
+			return &OpenError{Path: f.path, Err: errors.Join(ErrInUse, err), Hint: "another process has it open; end that first"}
+		}
+	}
+}
+
+func (d *storeDriver) wipeOnce(ctx context.Context, f *file) error {
 	st, err := statFile(f.path)
 	if err != nil {
 		return err
@@ -49,17 +64,16 @@ func (d *storeDriver) wipe(ctx context.Context, f *file) error {
 	}
 	raw, err := d.cfg.Engine.Open(f.path, OpenOptions{})
 	if err != nil {
-		return d.openError(wrapError(d.cfg.Engine, f.path, "open", "", err))
+		err = openError(f, wrapError(d.cfg.Engine, f.path, "open", "", err))
+		if noDatabase(err) {
+			return remove(f)
+		}
+		return err
 	}
-	c := newConn(d.cfg.Engine, raw, f.path, connOptions{BusyTimeout: d.cfg.BusyTimeout})
+	c := newConn(d.cfg.Engine, raw, f.path, connOptions{})
 	err = d.asOperation(c, func() error { return lockAlone(ctx, c) })
-	switch {
-	case errors.Is(err, ErrBusy):
-		err = &OpenError{Path: f.path, Err: errors.Join(ErrInUse, err), Hint: "another process has it open; end that first"}
-		return errors.Join(err, c.close())
-	case errors.Is(err, ErrNotADatabase), errors.Is(err, ErrCorrupt): // nobody can be using it as a database
-	case err != nil:
-		return errors.Join(d.openError(err), c.close())
+	if err != nil && !noDatabase(err) {
+		return errors.Join(openError(f, err), c.close())
 	}
 	if !deleteWhileOpen {
 		if err := c.close(); err != nil {
@@ -71,6 +85,9 @@ func (d *storeDriver) wipe(ctx context.Context, f *file) error {
 	return errors.Join(remove(f), c.close())
 }
 
+// noDatabase tells a file that nobody can be using as a database.
+func noDatabase(err error) bool { return errors.Is(err, ErrNotADatabase) || errors.Is(err, ErrCorrupt) }
+
 // lockAlone takes a lock that no other connection of any process is beside.
 // In WAL mode BEGIN EXCLUSIVE keeps only writers out; leaving that mode is what needs to be alone.
 func lockAlone(ctx context.Context, c *Conn) error {
@@ -81,18 +98,28 @@ func lockAlone(ctx context.Context, c *Conn) error {
 	if err := c.QueryRow(ctx, `PRAGMA journal_mode = delete`).Scan(&mode); err != nil {
 		return err
 	}
-	// In exclusive mode the lock of the first write is kept until the connection closes.
+	// In exclusive mode the lock of the first write is kept until the
+	// connection closes. It changes nothing: the file may turn out not to be deletable.
 	return c.Update(ctx, func(c *Conn) error {
-		return c.ExecScript(ctx, `PRAGMA user_version = 0`)
+		var version int32
+		if err := c.QueryRow(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+			return err
+		}
+		return c.ExecScript(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, version))
 	})
 }
 
 // remove deletes the side files first: a log without its database would be
 // played into the next one that is made there.
 func remove(f *file) error {
-	for _, suffix := range append(sideFiles[:], "") {
-		if err := os.Remove(f.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return &OpenError{Path: f.path + suffix, Err: classify(err), Hint: "it cannot be deleted"}
+	var names []string
+	for _, suffix := range sideFiles {
+		names = append(names, f.side(suffix))
+	}
+	names = append(names, realPath(f.path), f.path) // the second is a symbolic link, or gone by then
+	for _, name := range names {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return &OpenError{Path: name, Err: classify(err), Hint: "it cannot be deleted"}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@
 package modernc
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -104,7 +105,11 @@ func (r *raw) probe() (err error) {
 	if n := r.Parameters(stmt); n != 1 {
 		return fmt.Errorf("this version of modernc.org/sqlite keeps something else in stmt.pstmt: it counts %d parameters of one", n)
 	}
-	rows, err := stmt.Query([]driver.Value{int64(1)}) //nolint:staticcheck // the one without a context does here
+	queryer, ok := stmt.(driver.StmtQueryContext)
+	if !ok {
+		return fmt.Errorf("this version of modernc.org/sqlite prepares a %T that takes no context", stmt)
+	}
+	rows, err := queryer.QueryContext(context.Background(), []driver.NamedValue{{Ordinal: 1, Value: int64(1)}})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,110 @@
+package lifecycle_test
+
+// Foreign connections: handles that outlive pauses, pooled by somebody else.
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quiesce-go/quiesce/lifecycle"
+)
+
+func TestForeignHandleOutlivesPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{})
+		f := s.Foreign()
+		if d.open.Load() != 1 {
+			t.Error("Foreign opened something")
+		}
+		var last *fakeConn
+		for life := range 3 {
+			for n := range 3 {
+				c, fresh, err := f.Begin(background)
+				wantNil(t, err, "Begin")
+				if fresh != (n == 0) || fresh != (c != last) {
+					t.Errorf("life %d, Begin %d: fresh is %v; it is for the first connection of every life", life, n, fresh)
+				}
+				last = c
+				wantNil(t, errors.Join(c.run(ended), f.End(nil)), "an operation")
+			}
+			wantNil(t, s.Pause(background), "an idle Foreign connection holds nothing up")
+			d.nothingHeld(t)
+			_, _, err := f.Begin(background)
+			wantErr(t, err, lifecycle.ErrPaused, "Begin while paused")
+			wantNil(t, s.Resume(background), "Resume")
+		}
+		wantNil(t, f.Close(), "Close of a handle without a connection")
+		_, _, err := f.Begin(background)
+		wantNil(t, errors.Join(err, f.End(nil)), "Begin")
+		wantNil(t, errors.Join(f.Close(), f.Close()), "Close, twice")
+		if n := d.open.Load(); n != 1 {
+			t.Errorf("%d connections are open after Close; want the reader", n)
+		}
+		_, fresh, err := f.Begin(background)
+		wantNil(t, errors.Join(err, f.End(nil), f.Close()), "the handle may be used again")
+		if !fresh {
+			t.Error("the connection after Close is not fresh")
+		}
+	})
+}
+
+func TestForeignOperationIsInFlightBetweenBeginAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{Grace: time.Second})
+		f := s.Foreign()
+		c, _, err := f.Begin(lifecycle.WithLabel(background, "rows"))
+		wantNil(t, err, "Begin")
+		if h := s.Holders(); len(h) != 1 || h[0].Role != lifecycle.Foreign || h[0].Label != "rows" {
+			t.Errorf("holders %v", h)
+		}
+		start := time.Now()
+		p := pause(s)
+		waiting(t, p, "an operation is in flight")
+		wantErr(t, c.run(make(chan struct{})), errFakeInterrupt, "the statement, which is interrupted")
+		wantAfter(t, start, time.Second, "after the grace")
+		wantErr(t, f.End(errFakeInterrupt), lifecycle.ErrInterrupted, "End says that it was interrupted")
+		wantNil(t, returned(t, p, "Pause"), "Pause")
+		if !c.closed {
+			t.Error("the connection is open")
+		}
+	})
+}
+
+func TestForeignConnectionThatIsUnfitIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{})
+		f := s.Foreign()
+		c, _, err := f.Begin(background)
+		wantNil(t, err, "Begin")
+		d.onReset = func(*fakeConn) error { return errors.New("unfit") }
+		wantNil(t, f.End(nil), "End")
+		d.onReset = nil
+		again, fresh, err := f.Begin(background)
+		wantNil(t, errors.Join(err, f.End(nil), f.Close()), "Begin")
+		if !fresh || again == c || !c.closed {
+			t.Error("an unfit connection is closed and replaced by a fresh one")
+		}
+	})
+}
+
+// An idle Foreign connection is free for a pause to close only when its clean-up has ended.
+func TestForeignCloseMayMeetAPause(t *testing.T) {
+	d := newFake(t)
+	s := open(t, d, config{})
+	for range byTier(300, 5000, 50000) {
+		f := s.Foreign()
+		_, _, err := f.Begin(background)
+		wantNil(t, err, "Begin")
+		done := make(chan error)
+		go func() { done <- errors.Join(f.End(nil), f.Close()) }()
+		wantNil(t, s.Pause(background), "Pause")
+		d.nothingHeld(t)
+		wantNil(t, <-done, "End and Close beside a Pause")
+		wantNil(t, s.Resume(background), "Resume")
+	}
+}
