@@ -26,13 +26,14 @@ func Run(t *testing.T, newHarness func() *Harness) {
 	if err := newHarness().check(); err != nil {
 		t.Fatal(err)
 	}
+	spawn := testBinary(t.Name())
 	for _, cs := range cases {
 		t.Run(cs.Name, func(t *testing.T) {
 			h := newHarness()
 			if reason := h.lacks(cs.Needs); reason != "" {
 				t.Skip(reason)
 			}
-			r := runCase(t.Context(), &cs, h, testBinary(t.Name()))
+			r := runCase(t.Context(), &cs, h, spawn)
 			r.print(t)
 		})
 	}

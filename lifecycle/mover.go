@@ -102,7 +102,7 @@ func (c *conns[C]) finishResume(r *run, err error) (follow *run, result error) {
 		return nil, nil
 	}
 	s.building = nil
-	if w, _ := s.gate.writer(); s.pending == nil && len(s.old) == 0 && w == nil {
+	if w, _ := s.gate.writer(); s.pending == nil && len(s.old) == 0 && w == nil && !s.unfinished {
 		s.setState(Paused)
 		return nil, err
 	}

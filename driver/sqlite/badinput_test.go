@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +263,31 @@ func TestOpenGivesBackWhatASlowSetupKeeps(t *testing.T) {
 		close(b.release)
 		eventually(t, "the failed Open takes back what it made", func() bool { return !exists(filepath.Join(dir, "a")) })
 		sameListing(t, dir, before)
+		eventually(t, "the file is free", func() bool {
+			db, err := sqlite.Open(ctx, cfg)
+			if err == nil {
+				must(t, db.Close(ctx))
+			}
+			return err == nil
+		})
+	})
+}
+
+// A hook that ends its goroutine, as a test's FailNow does, leaves nothing behind either.
+func TestOpenWhoseSetupEndsTheGoroutine(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		dir := t.TempDir()
+		before := listing(t, dir)
+		cfg := sqlite.Config{Engine: engine, Path: filepath.Join(dir, "a", "test.db"), Setup: func(context.Context, *sqlite.Conn) error { runtime.Goexit(); return nil }}
+		ended := make(chan error, 1)
+		go func() {
+			defer close(ended)
+			_, _ = sqlite.Open(ctx, cfg)
+		}()
+		within(t, "the goroutine", ended, nil)
+		released(t, cfg.Path)
+		sameListing(t, dir, before)
+		cfg.Setup = nil
 		db, err := sqlite.Open(ctx, cfg)
 		must(t, err)
 		must(t, db.Close(ctx))

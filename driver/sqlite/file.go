@@ -38,6 +38,13 @@ type afterState struct {
 	db, wal fileStat
 }
 
+// clockWentBack tells whether the system's clock was set back since: then a
+// log may be younger than it looks. The monotonic clock tells how much time has gone by at least.
+func (a afterState) clockWentBack() bool {
+	now := time.Now()
+	return now.Round(0).Sub(a.taken.Round(0)) < now.Sub(a.taken)-clockStep/2
+}
+
 func (f *file) lookAfter() {
 	f.after = afterState{taken: time.Now()}
 	f.after.db, _ = statFile(f.path)
@@ -89,6 +96,9 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 		return replaced("the file is another one than the one that was paused")
 	}
 	if wal.exists && wal.size > 0 && d.isOldLog(ctx, f, st, wal) {
+		if ctx.Err() != nil { // which may be all that was found
+			return &OpenError{Path: f.path, Err: context.Cause(ctx)}
+		}
 		return replaced("%w", errOldLog)
 	}
 	if st.size == 0 && f.stat.size > 0 && !d.cfg.AcceptReplaced {
@@ -107,7 +117,7 @@ func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) b
 	case !st.same(f.stat): // accepted where it comes with a log of its own
 		return left || later(wal.modified, wal.changed).Before(later(st.changed, st.modified))
 	case !left:
-		return wal.modified.Before(f.after.taken.Add(-clockStep))
+		return wal.modified.Before(f.after.taken.Add(-clockStep)) && !f.after.clockWentBack()
 	case !st.touched(f.after.db):
 		return false
 	}

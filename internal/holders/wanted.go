@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // fileID is what makes a file itself, whatever its name.
@@ -152,7 +153,7 @@ func resolveDir(dir string) (string, error) {
 	switch {
 	case err == nil:
 		return resolved, nil
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR):
 		parent, base := filepath.Split(strings.TrimRight(dir, string(filepath.Separator)))
 		if base == "" {
 			return filepath.Clean(dir), nil
