@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
 )
 
 // What only another process can witness, a child does: whether an exclusive
@@ -388,4 +387,3 @@ func (c *child) outcome() error {
 	}
 	return nil
 }
-

@@ -201,7 +201,9 @@ func (s *subject) refuses(when string, want error) {
 		do   func(context.Context) error
 	}{
 		{"a read", func(ctx context.Context) error { _, err := s.tryGet(ctx, "refused"); return err }},
-		{"a write", func(ctx context.Context) error { return s.tryPut(ctx, "refused", "by a write that should have been refused") }},
+		{"a write", func(ctx context.Context) error {
+			return s.tryPut(ctx, "refused", "by a write that should have been refused")
+		}},
 	} {
 		done := make(chan error, 1)
 		go func() { done <- op.do(failing(ctx)) }()

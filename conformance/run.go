@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -28,6 +29,9 @@ func Run(t *testing.T, newHarness func() *Harness) {
 	}
 	spawn := testBinary(t.Name())
 	for _, cs := range cases {
+		if !cs.fits(newHarness()) {
+			continue
+		}
 		t.Run(cs.Name, func(t *testing.T) {
 			h := newHarness()
 			if reason := h.lacks(cs.Needs); reason != "" {
@@ -65,7 +69,7 @@ func Check(ctx context.Context, newHarness func() *Harness) error {
 	var errs []error
 	for _, cs := range cases {
 		h := newHarness()
-		if h.lacks(cs.Needs) != "" {
+		if !cs.fits(h) || h.lacks(cs.Needs) != "" {
 			continue
 		}
 		if cs.Children && h.Command == nil {
@@ -181,3 +185,11 @@ func exactly(name string) string {
 }
 
 var errNoChild = fmt.Errorf("conformance: no child process can be started: %w", errors.ErrUnsupported)
+
+// TestCommand is a Harness.Command for a Check inside a test: it runs the test
+// binary again with that test alone, which has to begin with
+//
+//	if conformance.IsChild() {
+//		os.Exit(conformance.ChildMain(newHarness))
+//	}
+func TestCommand(t testing.TB) func(context.Context) *exec.Cmd { return testBinary(t.Name()) }

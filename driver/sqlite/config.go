@@ -83,7 +83,9 @@ type Config struct {
 	AcceptReplaced bool
 
 	// AddIdentity puts the table by which a Resume recognises the database into
-	// one that somebody else has made. Databases that are made here always have it.
+	// one that somebody else has made. Databases that are made here always have
+	// it. Without it a Resume does not notice when another database that has
+	// none is copied over the file.
 	AddIdentity bool
 
 	// Verify has every Pause ask the operating system for proof that this

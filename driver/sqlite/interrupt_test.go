@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -39,7 +40,7 @@ func at(part int, d time.Duration, f func()) <-chan struct{} {
 	start := time.Now()
 	go func() {
 		defer close(done)
-		for time.Since(start) < d*time.Duration(part)/200 {
+		for time.Since(start) < d*time.Duration(part%200)/200 {
 			runtime.Gosched()
 		}
 		f()
@@ -61,8 +62,8 @@ func usable(t *testing.T, c *sqlite.Conn) {
 }
 
 // An interrupted statement fails with ErrInterrupted, or had completed: there
-// is no third way. 200 interrupts of every kind, spread over the time that the
-// statement takes and beyond.
+// is no third way. Interrupts of every kind, 1,000 of each in the tier full,
+// spread over the time that the statement takes and beyond.
 func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 	const rows = 300
 	kinds := map[string]func(ctx context.Context, c *sqlite.Conn) (complete bool, err error){
@@ -114,7 +115,8 @@ func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 						took = min(took, time.Since(alone))
 					}
 					failed := 0
-					for i := range 200 {
+					rounds := interruptRounds()
+					for i := range rounds {
 						before := scanOne[int](t, c, `SELECT count(*) FROM t`)
 						ctx, cancel := context.WithCancel(context.Background())
 						stop := func() {}
@@ -149,7 +151,7 @@ func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 							must(t, err)
 						}
 					}
-					t.Logf("%d of 200 failed, the others were complete", failed)
+					t.Logf("%d of %d failed, the others were complete", failed, rounds)
 				})
 			}
 		}
@@ -457,3 +459,6 @@ func descriptors(t *testing.T, path string) (held []string) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// interruptRounds is how many interrupts of one kind are tried on one engine.
+func interruptRounds() int { return tier.Count(200, 1000, 10_000) }

@@ -1,0 +1,6 @@
+package conformance
+
+import "testing"
+
+// Bench measures.
+func Bench(b *testing.B, newHarness func() *Harness) {}
