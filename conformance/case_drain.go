@@ -404,12 +404,10 @@ func caseReleasesLater(p *probe) {
 	h.release(nil)
 	// Nobody asks again.
 	p.eventually("a Pause that ran out of time has released everything, though nobody asked again", func() bool {
-		q := &probe{ctx: p.ctx, h: p.h, cs: p.cs, soon: p.soon}
-		q.nothingHeld("", s.dir)
 		if st, ok := s.Store.(stater); ok && st.State() != lifecycle.Paused {
 			return false
 		}
-		return len(q.findings) == 0
+		return p.held(s.dir) == ""
 	})
 	s.resume()
 	s.serves("after Resume")

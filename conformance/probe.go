@@ -233,31 +233,39 @@ func (s *subject) serves(when string) {
 
 // nothingHeld asks the operating system what this process holds on the store's files.
 func (s *subject) nothingHeld(when string) {
-	if s.p.has(Files) {
-		s.p.nothingHeld(when, s.dir)
-	}
+	s.p.nothingHeld(when, s.dir)
 }
 
 func (p *probe) nothingHeld(when, dir string) {
+	if held := p.held(dir); held != "" {
+		p.broken("%s: %s", when, held)
+	}
+}
+
+// held lists what this process holds on a store's files, "" where that is nothing.
+func (p *probe) held(dir string) string {
+	if !p.has(Files) {
+		return ""
+	}
 	report, err := holders.Self(p.ctx, p.h.Files(dir)...)
 	if errors.Is(err, holders.ErrUnsupported) {
 		p.note("this system cannot tell what a process holds (%v)", err)
-		return
+		return ""
 	}
 	if err != nil {
 		p.fatal("asking the operating system: %v", err)
 	}
 	var held []string
 	for _, h := range report.Holders {
-		held = append(held, h.String()+" is still held")
+		held = append(held, h.String())
 	}
-	if held != nil {
-		p.broken("%s: %s", when, strings.Join(held, "; "))
+	if len(held) == 0 {
+		return ""
 	}
+	return "this process still holds: " + strings.Join(held, "; ")
 }
 
-// notReady tells that a case waits for something that the promise does not
-// speak of; it polls, since a foreign store need have nothing better.
+// eventually waits until something is so. It polls, since a foreign store need have nothing better.
 func (p *probe) eventually(what string, ok func() bool) {
 	deadline := time.Now().Add(p.soon)
 	for wait := 50 * time.Microsecond; !ok(); wait = min(2*wait, 5*time.Millisecond) {

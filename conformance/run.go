@@ -28,8 +28,11 @@ func Run(t *testing.T, newHarness func() *Harness) {
 		t.Fatal(err)
 	}
 	spawn := testBinary(t.Name())
+	for c, n := range notForThisKind(newHarness()) {
+		t.Logf("%d cases of the core are not for this kind of store; it is without %s: %s", n, c, newHarness().Without[c])
+	}
 	for _, cs := range cases {
-		if !cs.fits(newHarness()) {
+		if h := newHarness(); !cs.fits(h) || cs.Core() && h.lacks(cs.Needs) != "" {
 			continue
 		}
 		t.Run(cs.Name, func(t *testing.T) {
@@ -41,6 +44,20 @@ func Run(t *testing.T, newHarness func() *Harness) {
 			r.print(t)
 		})
 	}
+}
+
+// notForThisKind counts the cases of the core that a kind of store does not have.
+func notForThisKind(h *Harness) map[Capability]int {
+	count := map[Capability]int{}
+	for _, cs := range cases {
+		for _, c := range cs.Needs {
+			if cs.Core() && h.lacks([]Capability{c}) != "" {
+				count[c]++
+				break
+			}
+		}
+	}
+	return count
 }
 
 func (r *result) print(t testing.TB) {

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"time"
 )
@@ -67,6 +68,8 @@ func (c Config[C]) withDefaults() (Config[C], error) {
 	switch {
 	case c.MaxReaders < 0:
 		return c, &ConfigError{"MaxReaders", "is negative"}
+	case c.MaxReaders > math.MaxInt32/maxGenerations:
+		return c, &ConfigError{"MaxReaders", "is too large"}
 	case c.Timeout < 0:
 		return c, &ConfigError{"Timeout", "is negative"}
 	case c.Grace < 0:

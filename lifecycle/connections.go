@@ -239,7 +239,7 @@ type Stats struct {
 	Generation uint64 `json:"generation"`
 
 	MaxReaders     int  `json:"max_readers"`
-	Readers        int  `json:"readers"`        // open, of this generation
+	Readers        int  `json:"readers"`        // open, of this generation; Foreign connections included
 	ReadersInUse   int  `json:"readers_in_use"` // of these, serving an operation
 	OldReaders     int  `json:"old_readers"`    // open, of earlier generations
 	WriterOpen     bool `json:"writer_open"`
@@ -255,13 +255,13 @@ type Stats struct {
 // Stats counts what there is. It costs a few microseconds.
 func (s *Connections[C]) Stats() Stats {
 	st := Stats{MaxReaders: s.cfg.MaxReaders}
-	cur := s.cur.Load()
+	present := s.Generation()
 	for _, sl := range s.slots() {
 		working := sl.working()
 		switch {
 		case sl.role == Writer:
 			st.WriterOpen, st.WriterInUse = true, working
-		case sl.gen != cur:
+		case sl.gen.number != present:
 			st.OldReaders++
 		default:
 			st.Readers++

@@ -93,7 +93,7 @@ func (c *Controller) Pause(ctx context.Context) error {
 // Resume makes active the wanted state and waits for it. When it returns an error, that is not what is wanted any more.
 func (c *Controller) Resume(ctx context.Context) error {
 	if ctx.Err() != nil && c.State() != Active {
-		return &StateError{c.cfg.Name, "resume", context.Cause(ctx)}
+		return &StateError{c.cfg.Name, "resume", endOf(ctx)}
 	}
 	return c.call(ctx, (*controllerMover)(c), toActive, c.cfg.Timeout, c.left)
 }

@@ -279,6 +279,24 @@ func TestControllerResumeWithAnEndedContextDoesNothing(t *testing.T) {
 	})
 }
 
+// The cause of a context's end does not hide that it has ended.
+func TestGroupAndControllerErrorsMatchTheContextsError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := lone(t)
+		boom := errors.New("boom")
+		ctx, cancel := context.WithCancelCause(bg)
+		cancel(boom)
+		c := lifecycle.NewController(p)
+		g := lifecycle.Sequence(c)
+		noError(t, g.Pause(bg), "Pause")
+		_, err := c.Hold(ctx)
+		for _, err := range []error{g.Resume(ctx), c.Resume(ctx), err} {
+			want(t, err, context.Canceled)
+			want(t, err, boom)
+		}
+	})
+}
+
 func TestControllerPauseGoesOnAfterItsCallerLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stores(t, &fakeDriver{stuck: true}, 1, lifecycle.Config[*fakeConn]{Name: "state"})[0]

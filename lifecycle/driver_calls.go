@@ -9,7 +9,7 @@ import (
 // A driver is somebody else's code: it may panic, and some of its calls are
 // made on goroutines where a panic would end the process.
 
-// guard turns a panic of f into an error.
+// guard turns a panic of f into an error. It is for what has to run on the goroutine of its caller.
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -18,6 +18,9 @@ func guard(f func() error) (err error) {
 	}()
 	return f()
 }
+
+// errGoexit is what a call has failed with that ended its goroutine.
+var errGoexit = errors.New("runtime.Goexit was called")
 
 // isolate is guard for what may also call runtime.Goexit, as a test's FailNow
 // does: on the goroutine of the engine, of puddle or of somebody with the gate that would leave things half done.
@@ -45,10 +48,11 @@ func (s *Connections[C]) driverOpen(ctx context.Context, role Role, generation u
 }
 
 func (s *Connections[C]) driverClose(conn C) error {
-	return guard(func() error { return s.driver.Close(conn) })
+	return isolate(func() error { return s.driver.Close(conn) })
 }
 
-// reset is on the hot path: the driver's Reset with a recover around it, and no closure.
+// reset is on the hot path: the driver's Reset with a recover around it, and
+// no goroutine. Its caller reckons with runtime.Goexit in it.
 func (s *Connections[C]) reset(conn C) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -61,19 +65,21 @@ func (s *Connections[C]) reset(conn C) (err error) {
 // callHook calls a hook of the user's with a connection that serves no
 // operation. The connection is told of no context: whatever contexts the hook uses are its own.
 func (s *Connections[C]) callHook(ctx context.Context, conn C, hook func(context.Context, C) error) (err, unfit error) {
-	if s.beginner != nil {
-		s.beginner.Begin(context.Background(), conn)
-	}
-	err = isolate(func() error { return hook(ctx, conn) })
-	return err, s.reset(conn)
+	err = isolate(func() error {
+		if s.beginner != nil {
+			s.beginner.Begin(context.Background(), conn)
+		}
+		return hook(ctx, conn)
+	})
+	return err, isolate(func() error { return s.driver.Reset(conn) })
 }
 
 func (s *Connections[C]) driverInterrupt(conn C) {
-	_ = guard(func() error { s.driver.Interrupt(conn); return nil })
+	_ = isolate(func() error { s.driver.Interrupt(conn); return nil })
 }
 
 func (s *Connections[C]) driverSever(severer Severer[C], conn C, done func(error)) {
-	if err := guard(func() error { severer.Sever(conn, done); return nil }); err != nil {
+	if err := isolate(func() error { severer.Sever(conn, done); return nil }); err != nil {
 		done(fmt.Errorf("sever: %w", err))
 	}
 }

@@ -237,25 +237,10 @@ func (e *engine) replace(m mover, r *run) {
 	}
 }
 
-// errGoexit is what a run ends with whose driver, member or hook called
-// runtime.Goexit, as a test's FailNow does.
-var errGoexit = errors.New("runtime.Goexit was called")
-
-// loop drives runs until there is none.
+// loop drives runs until there is none. Whatever is somebody else's code in
+// them runs isolated: a panic or runtime.Goexit never reaches this goroutine.
 func (e *engine) loop(m mover) {
-	var r *run
-	exiting := true // unless somebody's code calls runtime.Goexit
-	defer func() {
-		if exiting {
-			e.end(m, r, &StateError{e.name, "transition", errGoexit})
-			go e.loop(m)
-		}
-	}()
-	for {
-		if r = e.next(m); r == nil {
-			exiting = false
-			return
-		}
+	for r := e.next(m); r != nil; r = e.next(m) {
 		e.end(m, r, m.drive(r))
 	}
 }

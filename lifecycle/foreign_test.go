@@ -4,6 +4,7 @@ package lifecycle_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +108,76 @@ func TestForeignCloseMayMeetAPause(t *testing.T) {
 		wantNil(t, <-done, "End and Close beside a Pause")
 		wantNil(t, s.Resume(background), "Resume")
 	}
+}
+
+// Begin may be on its way to a connection that a pause is just about to close:
+// whichever of the two comes first, the connection is closed.
+func TestForeignBeginMayMeetAPause(t *testing.T) {
+	d := newFake(t)
+	s := open(t, d, config{})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		f := s.Foreign()
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, _, err := f.Begin(background); err == nil {
+					_ = f.End(nil)
+				}
+			}
+		})
+	}
+	for n := range byTier(3000, 30000, 300000) {
+		if err := s.Pause(background); err != nil {
+			t.Errorf("Pause %d beside Begin and End: %v", n, err)
+			break
+		}
+		d.nothingHeld(t)
+		if err := s.Resume(background); err != nil {
+			t.Errorf("Resume %d: %v", n, err)
+			break
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// What limits them is whoever pools them: MaxReaders is about readers.
+func TestForeignConnectionsLeaveRoomForReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newFake(t), config{MaxReaders: 1, Timeout: time.Hour})
+		var all []*lifecycle.ForeignConn[*fakeConn]
+		for range 10 {
+			f := s.Foreign()
+			_, _, err := f.Begin(background)
+			wantNil(t, err, "Begin")
+			all = append(all, f)
+		}
+		p := pause(s)
+		wantNil(t, s.Resume(background), "Resume beside ten Foreign operations")
+		wantErr(t, returned(t, p, "Pause"), lifecycle.ErrSuperseded, "Pause")
+		for _, f := range all {
+			wantNil(t, f.End(nil), "End")
+		}
+	})
+}
+
+func TestForeignHandleBearsMisuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{})
+		f := s.Foreign()
+		boom := errors.New("boom")
+		wantErr(t, f.End(boom), boom, "End without Begin passes the error on")
+		_, _, err := f.Begin(background)
+		wantNil(t, errors.Join(err, f.Close(), f.End(nil)), "Close before End")
+		if n := d.open.Load(); n != 1 {
+			t.Errorf("%d connections are open; want the reader alone: Close between Begin and End closes at End", n)
+		}
+	})
 }

@@ -101,7 +101,7 @@ func (g *Group) Pause(ctx context.Context) error {
 // Resume resumes the members. It returns nil when all of them did.
 func (g *Group) Resume(ctx context.Context) error {
 	if ctx.Err() != nil && g.State() != Active {
-		return &StateError{g.cfg.Name, "resume", context.Cause(ctx)}
+		return &StateError{g.cfg.Name, "resume", endOf(ctx)}
 	}
 	return g.call(ctx, (*groupMover)(g), toActive, 0, g.left)
 }

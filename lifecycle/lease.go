@@ -31,7 +31,7 @@ type Lease struct {
 // Label ctx with WithLabel to name the lease in a HeldError.
 func (c *Controller) Hold(ctx context.Context) (*Lease, error) {
 	if ctx.Err() != nil {
-		return nil, c.holdError(context.Cause(ctx))
+		return nil, c.holdError(endOf(ctx))
 	}
 	waiting := ctx
 	if _, has := ctx.Deadline(); !has {
@@ -86,7 +86,7 @@ func (c *Controller) awaitPauses(ctx context.Context) (pauses uint, err error) {
 		case <-r.done:
 		case <-r.ctx.Done():
 		case <-ctx.Done():
-			return pauses, errors.Join(ErrPaused, context.Cause(ctx))
+			return pauses, errors.Join(ErrPaused, endOf(ctx))
 		}
 	}
 }

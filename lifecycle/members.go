@@ -62,7 +62,7 @@ func ask(ctx context.Context, p Pausable, to goal) error {
 // nameOf is a member's name, or its type. A method of a nil pointer may panic.
 func nameOf(p Pausable) (name string, named bool) {
 	if n, ok := find[interface{ Name() string }](p); ok {
-		if err := guard(func() error { name = n.Name(); return nil }); err == nil {
+		if err := isolate(func() error { name = n.Name(); return nil }); err == nil {
 			return name, true
 		}
 	}

@@ -261,6 +261,27 @@ func TestStatsShowWhatThereIs(t *testing.T) {
 	})
 }
 
+// A reader belongs to the present generation until the next one is made.
+func TestStatsTellGenerationsApartInEveryState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		reopening := false
+		s := open(t, newFake(t), config{AfterReopen: func(context.Context, *fakeConn) error { reopening = true; <-let; return nil }})
+		h := inGo(background, s.Read)
+		p := pause(s)
+		if st := s.Stats(); st.State != lifecycle.Pausing || st.Readers != 1 || st.ReadersInUse != 1 || st.OldReaders != 0 {
+			t.Errorf("while pausing: %+v; want one reader, in use", st)
+		}
+		r := resume(s)
+		if st := s.Stats(); !reopening || st.State != lifecycle.Resuming || st.Readers != 1 || st.ReadersInUse != 0 || st.OldReaders != 1 {
+			t.Errorf("while resuming: %+v; want one reader, and an old one", st)
+		}
+		close(let)
+		wantNil(t, errors.Join(returned(t, r, "Resume"), h.release()), "the rest")
+		wantErr(t, <-p, lifecycle.ErrSuperseded, "Pause")
+	})
+}
+
 func TestReportCountsEveryInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newFake(t), config{MaxReaders: 8, Grace: time.Millisecond})

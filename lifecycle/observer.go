@@ -13,12 +13,16 @@ type Event struct {
 	From, To   State
 	Generation uint64
 	Report     *Report // at the end of a Pause, Resume or Close; not to be changed
-	Err        error   // what that ended with
+	Err        error   // what that ended with; ErrSuperseded for a Pause that had released everything when it was overtaken
 }
 
-// Observer is told of every change of state, in order, one event at a time,
-// from the goroutine of the transition, with no lock held: a slow Observer
-// delays the transition that it is told of and nothing else. A panic in it is ignored.
+// Observer is told of changes of state, in order and one event at a time, each
+// beginning where the one before ended. A state that was left before its turn
+// came, because calls overlapped, is skipped.
+//
+// It is called with no lock held. The transition waits for it: a slow Observer
+// delays that and nothing else, and one that waits for a Pause, Resume or Close
+// of what it observes waits for itself. A panic in it is ignored.
 type Observer interface {
 	Observe(Event)
 }
@@ -90,6 +94,5 @@ func tell(o Observer, e Event) {
 	if o == nil {
 		return
 	}
-	defer func() { _ = recover() }()
-	o.Observe(e)
+	_ = isolate(func() error { o.Observe(e); return nil })
 }

@@ -391,7 +391,9 @@ func (s *Connections[C]) verify(r *run, rep *Report) error {
 		rep.Verify = time.Since(start)
 	}
 	if inspector, ok := s.driver.(Inspector); ok {
-		rep.Leftovers = inspector.Leftovers()
+		if err := isolate(func() error { rep.Leftovers = inspector.Leftovers(); return nil }); err != nil {
+			rep.warn("leftovers", err)
+		}
 	}
 	return nil
 }

@@ -189,9 +189,14 @@ func TestOpenThatFailsLeavesNothing(t *testing.T) {
 }
 
 func TestOpenRefusesWhatCanNotBe(t *testing.T) {
-	for field, cfg := range map[string]config{
-		"MaxReaders": {MaxReaders: -1}, "Timeout": {Timeout: -1}, "Grace": {Grace: -1}, "IdleTimeout": {IdleTimeout: -1}, "WhenPaused": {WhenPaused: 7},
+	for _, tc := range []struct {
+		field string
+		cfg   config
+	}{
+		{"MaxReaders", config{MaxReaders: -1}}, {"MaxReaders", config{MaxReaders: 1 << 32}}, {"Timeout", config{Timeout: -1}},
+		{"Grace", config{Grace: -1}}, {"IdleTimeout", config{IdleTimeout: -1}}, {"WhenPaused", config{WhenPaused: 7}},
 	} {
+		field, cfg := tc.field, tc.cfg
 		_, err := lifecycle.Open(background, newFake(t), cfg)
 		var typed *lifecycle.ConfigError
 		if !errors.As(err, &typed) || typed.Field != field {
@@ -312,6 +317,22 @@ func TestCloseOfAPausedStoreAsksNobody(t *testing.T) {
 		wantNil(t, s.Close(background), "Close")
 		wantState(t, s, lifecycle.Closed, "Close")
 		wantSteps(t, d.took(), nil, "there is nothing to do")
+	})
+}
+
+// A Resume that failed may have been unable to close what it had opened: whoever closes the store is told.
+func TestFailedCloseOfAFailedResumeIsReportedByClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFull(t)
+		s, err := lifecycle.Open(background, d, config{StartPaused: true})
+		wantNil(t, err, "Open")
+		boom := errors.New("boom")
+		d.validated = func() (lifecycle.Change, error) { return 0, lifecycle.ErrReplaced }
+		d.onClose = func(*fakeConn) error { return boom }
+		wantErr(t, s.Resume(background), lifecycle.ErrReplaced, "Resume")
+		synctest.Wait()
+		wantErr(t, s.Close(background), boom, "Close")
+		wantNil(t, s.Close(background), "an error is reported once")
 	})
 }
 

@@ -128,11 +128,15 @@ func (sl *slot[C]) end(err *error) {
 	if !mine {
 		return // severed: the connection is closed, and its place has been given on
 	}
-	if cause := sl.s.reset(sl.conn); cause != nil {
-		sl.discard()
-		return
-	}
-	sl.passOn()
+	fit := false
+	defer func() { // also when Reset calls runtime.Goexit
+		if fit {
+			sl.passOn()
+		} else {
+			sl.discard()
+		}
+	}()
+	fit = sl.s.reset(sl.conn) == nil
 }
 
 // retire leaves busy for idle. It returns false when the slot was severed.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -423,5 +424,120 @@ func TestOvertakingAtEveryMoment(t *testing.T) {
 		}
 		close(stop)
 		wg.Wait()
+	})
+}
+
+// A Resume may overtake a Pause that has closed everything already. What that
+// did is told all the same, and a close that failed by the next Pause.
+func TestPauseOvertakenAfterThePointOfNoReturnKeepsItsReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFull(t)
+		var o events
+		in, let := make(chan struct{}), make(chan struct{})
+		d.checkpoint = func(context.Context, *fakeConn) (r lifecycle.CheckpointResult, err error) {
+			close(in)
+			<-let
+			return r, nil
+		}
+		boom := errors.New("boom")
+		d.onClose = func(c *fakeConn) error {
+			if c.role == lifecycle.Writer {
+				return boom
+			}
+			return nil
+		}
+		s := open(t, d, config{Observer: &o})
+		wantNil(t, s.Write(background, nothing), "Write")
+		p := pause(s)
+		<-in
+		r := resume(s)
+		wantErr(t, returned(t, p, "Pause"), lifecycle.ErrSuperseded, "the overtaken Pause")
+		o.took()
+		close(let)
+		wantNil(t, returned(t, r, "Resume"), "Resume")
+		d.checkpoint, d.onClose = nil, nil
+		var told *lifecycle.Report
+		for _, e := range o.all {
+			if e.Report != nil && e.Report.Op == "pause" {
+				told = e.Report
+				wantErr(t, e.Err, lifecycle.ErrSuperseded, "the event says that it was overtaken")
+			}
+		}
+		if told == nil || !told.WriterClosed || told.Total == 0 {
+			t.Errorf("the observer was told %+v of the pause", told)
+		} else {
+			wantErr(t, told.Err, boom, "its report")
+		}
+		wantErr(t, s.Pause(background), boom, "the next Pause tells of a close that failed")
+		wantNil(t, s.Resume(background), "Resume")
+		wantNil(t, s.Pause(background), "an error is reported once")
+	})
+}
+
+// A pause that was overtaken while it severs decides nothing any more.
+func TestOvertakenPauseSeversNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &slowSever{severingDriver: severingDriver{newFake(t)}, in: make(chan struct{}), let: make(chan struct{})}
+		s, err := lifecycle.Open(background, d, config{MaxReaders: 2})
+		wantNil(t, err, "Open")
+		a, b := inGo(background, s.Read), inGo(background, s.Read)
+		p := begin(func() error { return s.Pause(within(t, time.Second)) })
+		<-d.in
+		r := resume(s)
+		close(d.let)
+		wantNil(t, returned(t, r, "Resume"), "Resume")
+		<-p
+		wantNil(t, errors.Join(a.release(), b.release()), "the readers")
+		if n := d.severs.Load(); n != 1 {
+			t.Errorf("%d connections were severed; the second one's turn came after the pause was overtaken", n)
+		}
+		wantNil(t, s.Close(background), "Close")
+		d.allGone(t)
+	})
+}
+
+type slowSever struct {
+	severingDriver
+	severs  atomic.Int64
+	in, let chan struct{}
+}
+
+func (d *slowSever) Sever(c *fakeConn, done func(error)) {
+	if d.severs.Add(1) == 1 {
+		close(d.in)
+		<-d.let
+	}
+	d.severingDriver.Sever(c, done)
+}
+
+// Connections that are being closed are no stuck readers: Resume waits for them instead of giving up.
+func TestResumeIsNotRefusedForReadersThatAreBeingClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		d.onClose = func(*fakeConn) error { time.Sleep(time.Second); return nil }
+		s := open(t, d, config{MaxReaders: 1, Timeout: time.Minute})
+		w := inGo(background, s.Write)
+		for range 10 {
+			p := pause(s)
+			wantNil(t, s.Resume(background), "Resume while idle readers of earlier generations are being closed")
+			wantErr(t, returned(t, p, "Pause"), lifecycle.ErrSuperseded, "Pause")
+			if n := d.open.Load(); n > 5 {
+				t.Errorf("%d connections are open; want at most four readers and the writer", n)
+			}
+		}
+		wantNil(t, w.release(), "the writer")
+	})
+}
+
+// A Pause that waits for a Resume to leave says what it waits for.
+func TestPauseThatWaitsForAResumeIsInItsOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		s := openPaused(t, newFake(t), config{AfterReopen: func(context.Context, *fakeConn) error { <-let; return nil }})
+		r := resume(s)
+		wantHeld(t, s.Pause(within(t, time.Second)), lifecycle.StepOpen, "AfterReopen has not returned")
+		wantErr(t, returned(t, r, "Resume"), lifecycle.ErrSuperseded, "Resume")
+		close(let)
+		wantNil(t, s.Pause(background), "Pause")
 	})
 }

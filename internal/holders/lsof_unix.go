@@ -22,16 +22,6 @@ func lsofSelf(ctx context.Context, w *wanted) (Report, error) {
 	return lsof(ctx, w, "-a", "-p", strconv.Itoa(os.Getpid()))
 }
 
-// lsofAll lists every file of every process and picks here: given names, lsof would
-// look for their present inodes only and miss what was deleted or replaced.
-func lsofAll(ctx context.Context, w *wanted) (Report, error) {
-	r, err := lsof(ctx, w)
-	if err == nil && os.Geteuid() != 0 {
-		r.Unreadable = append(r.Unreadable, Process{Reason: "lsof shows other users' files to root only"})
-	}
-	return r, err
-}
-
 func lsof(ctx context.Context, w *wanted, args ...string) (Report, error) {
 	var program string
 	var err error
