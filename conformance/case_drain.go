@@ -481,7 +481,8 @@ func caseInterrupt(p *probe) {
 		})
 	})
 	<-entered
-	ctx, cancel := p.within()
+	// More time than anything here is waited for: the operation must end because of the grace, not because of the deadline.
+	ctx, cancel := context.WithTimeout(p.ctx, 4*p.soon)
 	defer cancel()
 	pause := s.pausing(ctx)
 	p.isRefusal("50 ms after Pause, which is the grace,", "a read that goes on and on", read.wait("though Pause was called, and the grace is 50 ms"), lifecycle.ErrInterrupted)
@@ -509,14 +510,14 @@ func caseInterruptedWrite(p *probe) {
 	case <-time.After(p.soon):
 		p.fatal("a write did not begin within %v", p.soon)
 	}
-	ctx, cancel := p.within()
+	ctx, cancel := context.WithTimeout(p.ctx, 4*p.soon) // see caseInterrupt
 	defer cancel()
 	pause := s.pausing(ctx)
 	p.isRefusal("50 ms after Pause, which is the grace,", "a write that goes on and on", write.wait("though Pause was called, and the grace is 50 ms"), lifecycle.ErrInterrupted)
 	pause.succeeds("after the write was interrupted")
 	s.nothingHeld("after a Pause that interrupted a write")
 	s.resume()
-	s.wants("after a write that was interrupted, and returned so,", "half", "")
+	s.wants("after a write that was interrupted", "half", "")
 	s.wants("after Resume", "a", "1")
 }
 
@@ -683,29 +684,35 @@ func caseLeaks(p *probe) {
 func caseNoPolling(p *probe) {
 	s := p.open()
 	s.put("a", "1")
-	// The fastest of several rounds: whatever else the machine does, one of them is
-	// undisturbed. A store that looks every so often always comes late here,
-	// because the read ends right after the pause has begun to look.
-	fastest, idle := time.Hour, time.Hour
-	for range 2 * p.repeat {
-		start := time.Now()
-		s.pause()
-		idle = min(idle, time.Since(start))
-		s.resume()
-
+	// A read ends at different times after the pause began. How late the pause is
+	// after that does not depend on when it was, unless the store only looks every
+	// so often. The fastest of several tries counts, whatever else the machine does.
+	held := []time.Duration{1, 10, 20, 30, 40}
+	late := map[time.Duration]time.Duration{}
+	for i := range 6 * len(held) {
+		hold := held[i%len(held)] * time.Millisecond
 		r := s.holdRead("short")
 		ctx, cancel := p.within()
+		start := time.Now()
 		c := s.pausing(ctx)
 		s.refusing()
+		time.Sleep(hold - time.Since(start))
 		start = time.Now()
 		_ = r.end(nil)
 		c.succeeds("after the read had ended")
-		fastest = min(fastest, time.Since(start))
+		took := time.Since(start)
 		cancel()
 		s.resume()
+		if last, ok := late[hold]; !ok || took < last {
+			late[hold] = took
+		}
 	}
-	if fastest > 3*idle+15*time.Millisecond {
-		p.broken("in the fastest of %d tries, Pause returned %v after the last operation had ended; a Pause of an idle store takes %v", 2*p.repeat, fastest, idle)
+	least, most := time.Hour, time.Duration(0)
+	for _, took := range late {
+		least, most = min(least, took), max(most, took)
+	}
+	if most > 2*least+15*time.Millisecond {
+		p.broken("how long Pause takes after the last operation has ended depends on when that is: between %v and %v, in the fastest of several tries each", least.Round(time.Millisecond), most.Round(time.Millisecond))
 	}
 }
 

@@ -218,12 +218,15 @@ func caseStorm(p *probe) {
 	}
 	for w := range 3 {
 		loop(func(i int) error {
-			key, value := fmt.Sprint("writer", w, "-", i%20), fmt.Sprint(i)
+			key, value := fmt.Sprint("writer", w, "-", i%500), fmt.Sprint(i)
 			err := s.Write(lifecycle.WithPolicy(p.ctx, policy), func(tx Tx) error {
 				if n := writers.Add(1); n > 1 && !p.has(Sever) { // the callback of a severed write may still be on its way out
 					p.broken("%d writes run at once", n)
 				}
 				defer writers.Add(-1)
+				if rand.IntN(4) == 0 { // so that some are interrupted
+					time.Sleep(time.Duration(rand.IntN(5000)) * time.Microsecond)
+				}
 				return tx.Put(key, value)
 			})
 			mu.Lock()

@@ -56,6 +56,22 @@ const knownVersion = 7
 func (d *fileDriver) is(breakage string) bool { return d.breakage == breakage }
 func (d *fileDriver) log() string             { return d.path + ".log" }
 
+// cannotSever says whether the store is one that severs nobody: where a
+// breakage would not show otherwise.
+func (d *fileDriver) cannotSever() bool { return severless[d.breakage] }
+
+var severless = map[string]bool{
+	"ignores interrupts": true, "returns nil on timeout": true, "names no holders": true, "does not wait for operations": true,
+}
+
+// withoutSever is a driver less one of its methods.
+type withoutSever struct {
+	lifecycle.Driver[*fileConn]
+	lifecycle.Beginner[*fileConn]
+	lifecycle.Checkpointer[*fileConn]
+	lifecycle.Validator
+}
+
 type fileConn struct {
 	d       *fileDriver
 	role    lifecycle.Role
@@ -179,11 +195,9 @@ func (d *fileDriver) read(f *os.File, isNew bool) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(log)); ; {
-		lines.Buffer(nil, 1<<20)
-		if !lines.Scan() {
-			break
-		}
+	lines := bufio.NewScanner(bytes.NewReader(log))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
 		var writes map[string]string
 		if json.Unmarshal(lines.Bytes(), &writes) == nil { // else it was cut off by a kill
 			maps.Copy(c.Values, writes)
@@ -296,7 +310,9 @@ func (d *fileDriver) Close(c *fileConn) error {
 		case d.is("keeps a map"):
 			_, _ = syscall.Mmap(int(d.main.Fd()), 0, 1, syscall.PROT_READ, syscall.MAP_SHARED)
 		case d.is("keeps its lock"):
-			_, _ = syscall.Dup(int(d.main.Fd()))
+			if fd, err := syscall.Open(d.path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err == nil {
+				_ = syscall.Flock(fd, syscall.LOCK_SH)
+			}
 		}
 		err = errors.Join(err, d.main.Close())
 	}
@@ -431,7 +447,11 @@ func openFileStore(ctx context.Context, dir, breakage string, o Options) (*fileS
 			return fn(ctx)
 		}
 	}
-	conns, err := lifecycle.Open(ctx, d, lifecycle.Config[*fileConn]{
+	var driver lifecycle.Driver[*fileConn] = d
+	if d.cannotSever() {
+		driver = withoutSever{d, d, d, d}
+	}
+	conns, err := lifecycle.Open(ctx, driver, lifecycle.Config[*fileConn]{
 		Name: "file", MaxReaders: o.MaxReaders, Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
 		StartPaused: o.StartPaused && breakage != "opens though it should start paused", BeforeRelease: hook(o.BeforeRelease), AfterReopen: hook(o.AfterReopen),
 	})

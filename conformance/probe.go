@@ -187,6 +187,8 @@ func (s *subject) wants(when, key, value string) {
 	switch {
 	case err != nil:
 		s.p.broken("%s, reading returned: %v", when, err)
+	case got != value && value == "":
+		s.p.broken("%s, the key %q is %q; it should have no value", when, key, got)
 	case got != value:
 		s.p.broken("%s, the key %q is %q; written and acknowledged was %q", when, key, got, value)
 	}
@@ -279,10 +281,17 @@ func (p *probe) eventually(what string, ok func() bool) {
 // refusing waits until a pause that was just begun refuses new work.
 func (s *subject) refusing() {
 	s.p.eventually("the store, on which Pause was called, refuses new reads with ErrPaused", func() bool {
+		done := make(chan error, 1)
 		ctx, cancel := s.p.within()
 		defer cancel()
-		_, err := s.tryGet(failing(ctx), "refusing")
-		return errors.Is(err, lifecycle.ErrPaused)
+		go func() { _, err := s.tryGet(failing(ctx), "refusing"); done <- err }()
+		select {
+		case err := <-done:
+			return errors.Is(err, lifecycle.ErrPaused)
+		case <-time.After(s.p.soon / 3):
+			s.p.fatal("a read that was begun after Pause was called is not refused: it waits, %v by now", s.p.soon/3)
+			return false
+		}
 	})
 }
 

@@ -206,6 +206,9 @@ func (s *Connections[C]) heldError(r *run, cause error) error {
 		return &StateError{s.cfg.Name, "resume", cause}
 	}
 	err := &HeldError{Store: s.cfg.Name, Step: r.step, Cause: cause}
+	if err.Step == "" && s.driven != nil { // not its turn yet
+		err.Step = s.driven.step
+	}
 	if err.Step == "" {
 		err.Step = StepDrain
 	}

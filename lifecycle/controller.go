@@ -311,6 +311,8 @@ func (c *Controller) rest() *run {
 	return newRun(toPaused, time.Time{})
 }
 
+func (m *controllerMover) overtaken(*run) {}
+
 func (m *controllerMover) observe(from, to State, r *run) {
 	c := (*Controller)(m)
 	if from == to && r == nil {

@@ -22,6 +22,7 @@ type engine struct {
 	mu      sync.Mutex
 	state   State
 	run     *run // towards the goal; nil at rest
+	driven  *run // the one that the loop is in, which may have been overtaken
 	looping bool
 	feed    feed
 	told    State // the state that the observer knows; belongs to the loop
@@ -73,7 +74,7 @@ type run struct {
 	hurry  chan struct{} // deadline or expired changed
 	done   chan struct{} // closed at the end, unless overtaken
 	err    error         // valid once ended
-	report *Report       // of a store's run that has reported
+	report *Report       // of a store's run that has released or opened everything
 
 	severed []Holder // a store's, whose connections were closed under them
 
@@ -94,6 +95,8 @@ type mover interface {
 	// finish sets the state under the mutex, when r was not overtaken. It may
 	// change err, and name a run that follows without anybody asking.
 	finish(r *run, err error) (follow *run, result error)
+	// overtaken is called under the mutex instead of finish, when r was.
+	overtaken(r *run)
 	// observe is called with no lock after every change that the loop sees; r is nil where none has ended.
 	observe(from, to State, r *run)
 }
@@ -250,10 +253,11 @@ func (e *engine) next(m mover) *run {
 	e.mu.Lock()
 	r := e.run
 	if r == nil {
-		e.looping = false
+		e.looping, e.driven = false, nil
 		e.mu.Unlock()
 		return nil
 	}
+	e.driven = r
 	from, now := e.told, e.state
 	e.told = now
 	e.mu.Unlock()
@@ -263,11 +267,18 @@ func (e *engine) next(m mover) *run {
 	return r
 }
 
-// end ends r with what driving it returned, unless it was overtaken: its callers know that already.
+// end ends r with what driving it returned. When it was overtaken, its callers
+// know that already, and only what it has reported is told.
 func (e *engine) end(m mover, r *run, err error) {
 	e.mu.Lock()
-	if r == nil || e.run != r {
+	if e.run != r {
+		m.overtaken(r)
+		r.err = e.superseded(r)
+		now := e.told
 		e.mu.Unlock()
+		if r.report != nil {
+			m.observe(now, now, r)
+		}
 		return
 	}
 	follow, err := m.finish(r, err)

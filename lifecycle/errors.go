@@ -87,7 +87,7 @@ type Step string
 // The steps of a pause, in order.
 const (
 	StepDrain      Step = "drain"      // operations in flight had not ended
-	StepOpen       Step = "open"       // a connection was still being opened
+	StepOpen       Step = "open"       // a connection was still being opened, or a Resume that was overtaken had not left
 	StepReaders    Step = "readers"    // readers were being closed
 	StepHook       Step = "hook"       // BeforeRelease had not returned
 	StepCheckpoint Step = "checkpoint" // the checkpoint was running

@@ -14,9 +14,11 @@ import (
 //
 // A ForeignConn is used by one goroutine at a time.
 type ForeignConn[C comparable] struct {
-	s  *Connections[C]
-	mu sync.Mutex
-	sl *slot[C] // nil until the first Begin
+	s    *Connections[C]
+	mu   sync.Mutex
+	sl   *slot[C] // nil until the first Begin
+	busy bool     // between Begin and End
+	shut bool     // Close was called meanwhile
 }
 
 // Foreign makes a handle. It opens nothing.
@@ -25,7 +27,7 @@ func (s *Connections[C]) Foreign() *ForeignConn[C] { return &ForeignConn[C]{s: s
 // Begin starts an operation and returns the connection for it. fresh says that
 // the connection was opened by this call: whatever was kept about an earlier
 // one (statements, settings) is void. Work that is refused is treated as in Read.
-// Every Begin that returned nil must be followed by one End.
+// Every Begin that returned nil must be followed by one End; before that, another Begin returns ErrNested.
 func (f *ForeignConn[C]) Begin(ctx context.Context) (conn C, fresh bool, err error) {
 	var patience patience
 	for {
@@ -51,6 +53,9 @@ func (f *ForeignConn[C]) Begin(ctx context.Context) (conn C, fresh bool, err err
 func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C]) (conn C, fresh bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.busy {
+		return conn, false, ErrNested
+	}
 	if f.sl == nil || f.sl.gen != g || !f.sl.tryBegin(ctx) {
 		opening, cancel := context.WithCancelCause(g.ctx)
 		defer cancel(nil)
@@ -70,6 +75,7 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C]) (conn C, f
 			return conn, false, errShut
 		}
 	}
+	f.busy, f.shut = true, false
 	if g.closing.Load() {
 		f.finish(nil)
 		return conn, false, errShut
@@ -78,22 +84,28 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C]) (conn C, f
 		f.sl.watch(ctx)
 	}
 	if b := f.s.beginner; b != nil {
-		b.Begin(ctx, f.sl.conn)
+		if err := isolate(func() error { b.Begin(ctx, f.sl.conn); return nil }); err != nil {
+			f.finish(nil)
+			return conn, false, err
+		}
 	}
 	return f.sl.conn, fresh, nil
 }
 
 // End ends the operation. err is what it ended with, or nil; End returns it,
-// matching ErrInterrupted where the operation was interrupted.
+// matching ErrInterrupted where the operation was interrupted. Without a Begin before it, End does nothing else.
 func (f *ForeignConn[C]) End(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.finish(&err)
+	if f.busy {
+		f.finish(&err)
+	}
 	return err
 }
 
 func (f *ForeignConn[C]) finish(err *error) {
 	sl := f.sl
+	f.busy = false
 	ctx := sl.ctx
 	sl.setCleaning(true) // idle is not free yet: a pause would close it under Reset
 	op, mine := sl.retire()
@@ -104,19 +116,27 @@ func (f *ForeignConn[C]) finish(err *error) {
 		f.sl = nil
 		return
 	}
-	unfit := f.s.reset(sl.conn) != nil
-	sl.setCleaning(false)
-	if (unfit || sl.gen.flushed.Load()) && sl.claim() { // else a releaser takes it
-		sl.gen.close(sl)
-		f.sl = nil
-	}
-	sl.gen.released()
+	fit := false
+	defer func() { // also when Reset calls runtime.Goexit
+		sl.setCleaning(false)
+		if (!fit || f.shut || sl.gen.flushed.Load()) && sl.claim() { // else a releaser takes it
+			sl.gen.close(sl)
+			f.sl = nil
+		}
+		sl.gen.released()
+	}()
+	fit = f.s.reset(sl.conn) == nil
 }
 
-// Close closes the physical connection, if there is one. The handle may be used again.
+// Close closes the physical connection, if there is one; between Begin and End
+// it lets End do that. The handle may be used again.
 func (f *ForeignConn[C]) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.busy {
+		f.shut = true
+		return nil
+	}
 	sl := f.sl
 	f.sl = nil
 	if sl == nil || !sl.claim() {

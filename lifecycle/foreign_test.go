@@ -3,6 +3,7 @@ package lifecycle_test
 // Foreign connections: handles that outlive pauses, pooled by somebody else.
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -114,10 +115,11 @@ func TestForeignCloseMayMeetAPause(t *testing.T) {
 // whichever of the two comes first, the connection is closed.
 func TestForeignBeginMayMeetAPause(t *testing.T) {
 	d := newFake(t)
-	s := open(t, d, config{})
+	// The hook gives one who was late by a moment the time to begin after the drain.
+	s := open(t, d, config{BeforeRelease: func(context.Context, *fakeConn) error { time.Sleep(100 * time.Microsecond); return nil }})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 32 {
 		f := s.Foreign()
 		wg.Go(func() {
 			for {
@@ -132,7 +134,7 @@ func TestForeignBeginMayMeetAPause(t *testing.T) {
 			}
 		})
 	}
-	for n := range byTier(3000, 30000, 300000) {
+	for n := range byTier(500, 10000, 100000) {
 		if err := s.Pause(background); err != nil {
 			t.Errorf("Pause %d beside Begin and End: %v", n, err)
 			break

@@ -218,13 +218,20 @@ func (g *generation[C]) left() int {
 	return g.open
 }
 
-// takeIdle takes every idle connection out of everybody's reach, for closing.
+// takeIdle takes every idle connection out of everybody's reach, for closing, and closes the pool.
 func (g *generation[C]) takeIdle() []*slot[C] {
 	var taken []*slot[C]
 	for _, res := range g.pool.AcquireAllIdle() {
 		taken = append(taken, res.Value())
 		res.Hijack()
 	}
+	g.flush()
+	return append(taken, g.claimForeign()...)
+}
+
+// claimForeign takes the idle Foreign connections, after flush: one that somebody
+// has just begun to use is closed by him when he finds the generation flushed.
+func (g *generation[C]) claimForeign() (taken []*slot[C]) {
 	for _, sl := range g.list() {
 		if sl.role == Foreign && sl.claim() {
 			taken = append(taken, sl)
@@ -249,10 +256,8 @@ func (g *generation[C]) flush() {
 // abandon leaves a generation to drain by itself, because its pause was overtaken.
 func (g *generation[C]) abandon() {
 	g.flush()
-	for _, sl := range g.list() {
-		if sl.role == Foreign && sl.claim() {
-			g.close(sl)
-		}
+	for _, sl := range g.claimForeign() {
+		g.close(sl)
 	}
 	g.dropIfGone()
 }

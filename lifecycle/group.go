@@ -218,6 +218,8 @@ func (m *groupMover) finish(r *run, err error) (follow *run, result error) {
 	return nil, err
 }
 
+func (m *groupMover) overtaken(*run) {}
+
 func (m *groupMover) observe(from, to State, r *run) {
 	g := (*Group)(m)
 	if from == to && r == nil {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -54,9 +55,11 @@ func (c *conns[C]) drive(r *run) error {
 	s := c.conns()
 	s.mu.Lock()
 	if s.state == Paused {
-		s.building = &Report{Store: s.cfg.Name, Op: r.goal.op(), Start: r.start, Generation: s.number}
+		rep := &Report{Store: s.cfg.Name, Op: r.goal.op(), Start: r.start, Generation: s.number}
+		rep.fail(s.closeErr) // of a Resume that failed
+		s.building, s.closeErr = rep, nil
 		s.mu.Unlock()
-		return nil
+		return rep.Err
 	}
 	s.mu.Unlock()
 	return s.release(r)
@@ -108,6 +111,18 @@ func (c *conns[C]) finishResume(r *run, err error) (follow *run, result error) {
 	}
 	back := newRun(toPaused, time.Now().Add(s.cfg.Timeout))
 	return back, err
+}
+
+// overtaken keeps what a pause has to tell that was past its point of no
+// return: its report, and for the next pause what could not be closed.
+func (c *conns[C]) overtaken(r *run) {
+	s := c.conns()
+	s.building = nil
+	if rep := r.report; rep != nil {
+		rep.Total = time.Since(r.start)
+		s.report = rep
+		s.closeErr = errors.Join(s.closeErr, rep.closing)
+	}
 }
 
 func (c *conns[C]) observe(from, to State, r *run) {

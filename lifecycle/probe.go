@@ -39,27 +39,19 @@ func (sl *slot[C]) claim() bool {
 	return true
 }
 
-// sever closes the connection under the operation op. It returns false when
-// that is over, or cannot be severed now; else it tells first whom it hits.
-func (sl *slot[C]) sever(op uint64, tell func(Holder)) bool {
-	severer := sl.s.severer
-	if severer == nil {
-		return false
-	}
+// takeAway takes the connection from the operation op, for severing, and
+// returns whom that hits. It returns false when the operation is over, or pinned by somebody else.
+func (sl *slot[C]) takeAway(op uint64) (hit Holder, ok bool) {
 	sl.mu.Lock()
+	defer sl.mu.Unlock()
 	if _, ok := sl.pin(op); !ok {
-		sl.mu.Unlock()
-		return false
+		return Holder{}, false
 	}
 	sl.hit.Store(op)
 	sl.view.Interrupted, sl.view.Severed = true, true
 	// From here on the holder finds the connection taken, whenever it leaves.
 	sl.unpin(op, severed)
-	hit := sl.view
-	sl.mu.Unlock()
-	tell(hit)
-	sl.s.driverSever(severer, sl.conn, func(err error) { sl.afterSever(err) })
-	return true
+	return sl.view, true
 }
 
 // afterSever gives the place of a severed connection on, as soon as that is closed.

@@ -64,7 +64,11 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 		if !operations && !opening && !returning && owned {
 			return nil
 		}
-		s.mark(r, operations || !opening, StepDrain, StepOpen)
+		if opening && !operations {
+			s.mark(r, StepOpen)
+		} else {
+			s.mark(r, StepDrain)
+		}
 
 		soft, hard := s.limits(r)
 		switch now := time.Now(); {
@@ -108,11 +112,8 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 	}
 }
 
-// mark says what the pause is doing, for a HeldError.
-func (s *Connections[C]) mark(r *run, first bool, step, other Step) {
-	if !first {
-		step = other
-	}
+// mark says what the run is doing, for a HeldError.
+func (s *Connections[C]) mark(r *run, step Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.step = step
@@ -150,35 +151,55 @@ func (s *Connections[C]) press(r *run, gens []*generation[C], sever bool, rep *R
 		if word&stateMask != busy {
 			continue
 		}
-		if sever && sl.sever(op, func(h Holder) { s.noteSevered(r, h) }) {
-			s.count(rep, 0, 1)
-			continue
+		if !sever || !s.sever(r, sl, op, rep) {
+			go s.interrupt(r, sl, op, rep)
 		}
-		go func() {
-			if r.ctx.Err() == nil {
-				sl.interrupt(op, func() { s.count(rep, 1, 0) })
-			}
-		}()
 	}
 }
 
-// noteSevered keeps the holder for the error of a caller that leaves at the same
-// moment: nothing is held by it any more, but it is what took the time.
-func (s *Connections[C]) noteSevered(r *run, h Holder) {
+// interrupt and sever decide under the mutex: from the moment on when it is
+// overtaken, a pause picks nobody any more. While they have somebody, the pause cannot end.
+
+func (s *Connections[C]) interrupt(r *run, sl *slot[C], op uint64, rep *Report) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.severed = append(r.severed, h)
+	var first, ok bool
+	if r.ctx.Err() == nil {
+		first, ok = sl.aim(op)
+	}
+	if first {
+		s.counts.interrupts++
+		rep.Interrupts++
+	}
+	s.mu.Unlock()
+	if ok {
+		sl.fire(op)
+	}
 }
 
-func (s *Connections[C]) count(rep *Report, interrupts, severed int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts.interrupts += uint64(interrupts)
-	s.counts.severed += uint64(severed)
-	if s.building == rep { // else it is published, and read by others
-		rep.Interrupts += interrupts
-		rep.Severed += severed
+// sever closes the connection under the operation op. It returns false when
+// that is over, or cannot be severed now.
+func (s *Connections[C]) sever(r *run, sl *slot[C], op uint64, rep *Report) bool {
+	if s.severer == nil {
+		return false
 	}
+	s.mu.Lock()
+	var hit Holder
+	var ok bool
+	if r.ctx.Err() == nil {
+		hit, ok = sl.takeAway(op)
+	}
+	if ok {
+		// For the error of a caller that leaves at the same moment: nothing is
+		// held by it any more, but it is what took the time.
+		r.severed = append(r.severed, hit)
+		s.counts.severed++
+		rep.Severed++
+	}
+	s.mu.Unlock()
+	if ok {
+		s.driverSever(s.severer, sl.conn, sl.afterSever)
+	}
+	return ok
 }
 
 // giveBack takes the steps of a pause. Nothing runs, and the gate is ours.
@@ -203,7 +224,7 @@ func (s *Connections[C]) hook(r *run, rep *Report) {
 	if s.cfg.BeforeRelease == nil || !s.lived {
 		return
 	}
-	s.mark(r, true, StepHook, "")
+	s.mark(r, StepHook)
 	start := time.Now()
 	defer func() { rep.Hook = time.Since(start) }()
 	_, hard := s.limits(r)
@@ -233,7 +254,7 @@ func (s *Connections[C]) hook(r *run, rep *Report) {
 // Where no writer is open, it keeps one reader for last: closing the last
 // connection is what cleans up. That one is not in the pool any more.
 func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report) (last *slot[C], err error) {
-	s.mark(r, true, StepReaders, "")
+	s.mark(r, StepReaders)
 	start := time.Now()
 	defer func() { rep.Readers = time.Since(start) }()
 	last, _ = s.gate.writer()
@@ -246,7 +267,6 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 			}
 			g.close(sl)
 		}
-		g.flush()
 	}
 	// What puddle still constructed or held comes to the destructor.
 	for {
@@ -281,7 +301,7 @@ func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C],
 	}
 	if last != nil {
 		s.checkpoint(r, last, rep)
-		s.mark(r, true, StepWriter, "")
+		s.mark(r, StepWriter)
 		start := time.Now()
 		// What a Resume had opened without success is not for the next to find.
 		if identifier, ok := s.driver.(Identifier[C]); ok && s.lived {
@@ -293,24 +313,25 @@ func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C],
 			err := s.driverClose(last.conn)
 			s.gate.set(nil)
 			rep.WriterClosed = true
-			rep.fail(s.closeError(Writer, err))
+			s.closedWith(err)
 		} else {
 			last.gen.close(last)
 		}
 		rep.Writer = time.Since(start)
 	}
 	s.lived = false
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, g := range gens {
 		g.mu.Lock()
 		rep.ReadersClosed += g.closed
-		rep.fail(s.closeError(Reader, g.closeErr))
+		s.closeErr = errors.Join(s.closeErr, s.closeError(Reader, g.closeErr))
 		g.closeErr = nil
 		g.mu.Unlock()
 	}
-	s.mu.Lock()
-	rep.fail(s.closeErr)
-	s.closeErr = nil
-	s.mu.Unlock()
+	rep.closing, s.closeErr = s.closeErr, nil
+	rep.fail(rep.closing)
+	r.report = rep
 }
 
 func (s *Connections[C]) closeError(role Role, err error) error {
@@ -343,7 +364,7 @@ func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
 	if !ok {
 		return
 	}
-	s.mark(r, true, StepCheckpoint, "")
+	s.mark(r, StepCheckpoint)
 	start := time.Now()
 	_, hard := s.limits(r)
 	ctx, cancel := context.WithTimeout(r.ctx, max(hard.Sub(start)*4/5, leastCheckpoint))
@@ -369,7 +390,7 @@ var errBusyCheckpoint = errors.New("busy: somebody else is using the log")
 func (s *Connections[C]) verify(r *run, rep *Report) error {
 	verifier, ok := s.driver.(Verifier)
 	if ok && s.cfg.Verify {
-		s.mark(r, true, StepVerify, "")
+		s.mark(r, StepVerify)
 		start := time.Now()
 		backOff := &backOff{time.Millisecond, time.Second}
 		for {

@@ -13,12 +13,14 @@ import (
 // Readers of earlier generations may still be held meanwhile, and so may the writer.
 func (s *Connections[C]) reopen(r *run) (err error) {
 	rep := &Report{Store: s.cfg.Name, Op: "resume", Start: r.start}
+	s.mark(r, StepOpen)
 	s.takeOver()
-	if err := s.roomForMore(); err != nil {
+	if err := s.roomForMore(r); err != nil {
 		return err
 	}
+	again := s.cfg.StartPaused || s.Generation() > 0 // it was paused before, which Open's first opening was not
 	validator, _ := s.driver.(Validator)
-	if validator != nil && s.isResume() {
+	if validator != nil && again {
 		start := time.Now()
 		err := isolate(func() error { return validator.Validate(r.ctx) })
 		rep.Validate = time.Since(start)
@@ -46,13 +48,13 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 		return s.resumeError(err)
 	}
 	conn := res.Value().conn
-	if validator != nil && s.isResume() {
+	if validator != nil && again {
 		err = isolate(func() (err error) {
 			rep.Changed, err = validator.Validated(r.ctx)
 			return err
 		})
 	}
-	if err == nil && s.cfg.AfterReopen != nil && s.isResume() {
+	if err == nil && s.cfg.AfterReopen != nil && again {
 		start := time.Now()
 		failed, unfit := s.callHook(r.ctx, conn, s.cfg.AfterReopen)
 		rep.Reopen = time.Since(start)
@@ -96,7 +98,6 @@ func (s *Connections[C]) takeBack(g *generation[C]) {
 	for _, sl := range g.takeIdle() {
 		g.close(sl)
 	}
-	g.flush()
 	g.dropIfGone()
 }
 
@@ -104,36 +105,49 @@ func (s *Connections[C]) resumeError(err error) error {
 	return &StateError{s.cfg.Name, "resume", err}
 }
 
-// isResume tells whether the store was paused before.
-func (s *Connections[C]) isResume() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.number > 1 || s.cfg.StartPaused || s.pending == nil && s.number > 0
-}
-
 // maxGenerations bounds the readers of all generations together, in units of
 // MaxReaders. A store that is paused and resumed beside readers who never let
 // go would open more with every cycle.
 const maxGenerations = 4
 
-func (s *Connections[C]) roomForMore() error {
+// roomForMore fails when too many are held. Readers that are only being closed it waits for.
+func (s *Connections[C]) roomForMore(r *run) error {
+	most := maxGenerations * s.cfg.MaxReaders
+	for {
+		open, stuck, held := s.oldReaders()
+		switch {
+		case open+s.cfg.MaxReaders <= most:
+			return nil
+		case stuck+s.cfg.MaxReaders > most:
+			return &HeldError{Store: s.cfg.Name, Step: StepOpen, Holders: held,
+				Cause: fmt.Errorf("%d readers of earlier generations are held, of %d in all", stuck, most)}
+		}
+		select {
+		case <-s.wake:
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
+	}
+}
+
+// oldReaders counts the readers of earlier generations that are not closed
+// yet, those being opened included, and those of them that serve an operation.
+// Foreign connections are limited by whoever pools them.
+func (s *Connections[C]) oldReaders() (open, stuck int, held []Holder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	readers := 0
-	var held []Holder
 	for _, g := range s.old {
-		readers += g.left()
+		open += g.left()
 		for _, sl := range g.list() {
-			if h, _, ok := sl.holder(); ok {
+			if sl.role == Foreign {
+				open--
+			} else if h, _, ok := sl.holder(); ok {
+				stuck++
 				held = append(held, h)
 			}
 		}
 	}
-	if most := maxGenerations * s.cfg.MaxReaders; readers+s.cfg.MaxReaders > most {
-		return &HeldError{Store: s.cfg.Name, Step: StepOpen, Holders: held,
-			Cause: fmt.Errorf("%d readers of earlier generations are not closed yet, of %d in all", readers, most)}
-	}
-	return nil
+	return open, stuck, held
 }
 
 // nextGeneration makes the next generation, unless the run was overtaken.

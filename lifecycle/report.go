@@ -36,6 +36,8 @@ type Report struct {
 	Leftovers        []string         `json:"leftovers,omitempty"`
 	Warnings         []string         `json:"warnings,omitempty"`
 	Err              error            `json:"-"` // what the call returned to those who waited to its end
+
+	closing error // of Err: what closing connections failed with
 }
 
 // Release is the time that the releasing steps took, without the drain, the

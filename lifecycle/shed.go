@@ -21,7 +21,7 @@ func (g *generation[C]) startShedding() {
 // shed closes what is old, and comes back after another IdleTimeout. It takes
 // all idle readers for a moment: a Read that comes just then waits for it or opens another.
 func (g *generation[C]) shed() {
-	left := g.left()
+	left := g.pool.Stat().TotalResources()
 	for _, res := range g.pool.AcquireAllIdle() {
 		sl := res.Value()
 		// Idle for a whole interval: it has served nobody since the last look.

@@ -220,27 +220,25 @@ func (sl *slot[C]) unpin(op, state uint64) {
 	sl.cond.Broadcast()
 }
 
-// interrupt delivers one interrupt to the operation op, if that still runs. It
-// may take as long as the driver takes, and is called with no lock held. first
-// is called for the first interrupt of an operation, while that can not leave.
-func (sl *slot[C]) interrupt(op uint64, first func()) {
+// aim pins the operation op, if that still runs, for an interrupt, which fire
+// has to deliver then. first tells that it is the operation's first.
+func (sl *slot[C]) aim(op uint64) (first, ok bool) {
 	sl.mu.Lock()
+	defer sl.mu.Unlock()
 	if _, ok := sl.pin(op); !ok {
-		sl.mu.Unlock()
-		return
+		return false, false
 	}
-	again := sl.hit.Swap(op) == op
 	sl.view.Interrupted = true
-	sl.mu.Unlock()
+	return sl.hit.Swap(op) != op, true
+}
 
-	if !again {
-		first()
-	}
+// fire delivers one interrupt to the operation op, which aim has pinned. It
+// may take as long as the driver takes, and is called with no lock held.
+func (sl *slot[C]) fire(op uint64) {
 	sl.s.driverInterrupt(sl.conn)
-
 	sl.mu.Lock()
+	defer sl.mu.Unlock()
 	sl.unpin(op, busy)
-	sl.mu.Unlock()
 }
 
 // holder describes the operation that runs, if there is one. It waits for no interrupt.
@@ -298,7 +296,9 @@ func (sl *slot[C]) deliver(op uint64) {
 	sl.mu.Unlock()
 	backOff := newBackOff()
 	for {
-		sl.interrupt(op, func() {})
+		if _, ok := sl.aim(op); ok {
+			sl.fire(op)
+		}
 		timer := time.NewTimer(backOff.next())
 		select {
 		case <-quit:

@@ -453,6 +453,7 @@ func TestPauseOvertakenAfterThePointOfNoReturnKeepsItsReport(t *testing.T) {
 		r := resume(s)
 		wantErr(t, returned(t, p, "Pause"), lifecycle.ErrSuperseded, "the overtaken Pause")
 		o.took()
+		time.Sleep(time.Second)
 		close(let)
 		wantNil(t, returned(t, r, "Resume"), "Resume")
 		d.checkpoint, d.onClose = nil, nil
@@ -463,7 +464,7 @@ func TestPauseOvertakenAfterThePointOfNoReturnKeepsItsReport(t *testing.T) {
 				wantErr(t, e.Err, lifecycle.ErrSuperseded, "the event says that it was overtaken")
 			}
 		}
-		if told == nil || !told.WriterClosed || told.Total == 0 {
+		if told == nil || !told.WriterClosed || told.Total != time.Second {
 			t.Errorf("the observer was told %+v of the pause", told)
 		} else {
 			wantErr(t, told.Err, boom, "its report")
