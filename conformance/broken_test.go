@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,14 +17,16 @@ import (
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
-// brokenStores are what proves that the suite finds faults: each is the whole
-// store of filestore_test.go with one thing broken, in it or by a wrapper
-// around it, and the case that is meant to find that.
-var brokenStores = []struct {
+type brokenStore struct {
 	name string
 	by   string // the case that must find it
 	wrap func(*fileStore, Options) Store
-}{
+}
+
+// brokenStores are what proves that the suite finds faults: each is the whole
+// store of filestore_test.go with one thing broken, in it or by a wrapper
+// around it, and the case that is meant to find that.
+var brokenStores = []brokenStore{
 	// Broken below: see the uses of each name in filestore_test.go.
 	{"keeps one descriptor", "nothing-held", nil},
 	{"keeps a map", "nothing-held", nil},
@@ -51,6 +54,8 @@ var brokenStores = []struct {
 	{"ignores a full disk", "disk-full", nil},
 	{"stores clear text", "encrypted-cycle", nil},
 	{"runs its hooks twice", "hooks-run-once", nil},
+	{"declares no gate and has one", "no-op-changes-nothing", nil},
+	{"declares to be shared and locks others out", "another-process-reads", nil},
 	{"opens though it should start paused", "start-paused", nil},
 
 	// Broken above.
@@ -244,12 +249,13 @@ var brokenStores = []struct {
 	{"queues its calls", "pause-overtakes-a-resume", queued},
 	{"refuses overlapping calls", "latest-intent-wins", single},
 	{"refuses overlapping calls", "a-hundred-at-once", single},
-	{"loses writes in a storm", "storm", func(s *fileStore, _ Options) Store {
-		return broken{Store: s, fileStore: s, op: func(err error) error {
-			if errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted) {
-				return nil // acknowledged all the same
+	{"loses a write now and then", "storm", func(s *fileStore, _ Options) Store {
+		var n atomic.Int32
+		return broken{Store: s, fileStore: s, write: func(ctx context.Context, fn func(Tx) error) error {
+			if n.Add(1)%7 == 0 {
+				return nil
 			}
-			return err
+			return s.Write(ctx, fn)
 		}}
 	}},
 	{"forgets what it is opening", "pause-while-connecting", func(s *fileStore, _ Options) Store {
@@ -416,13 +422,40 @@ func TestEveryBrokenStoreIsCaught(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute, much of it waiting for what hangs")
 	}
+	var mu sync.Mutex
 	caught := map[string][]string{}
+	t.Run("store", func(t *testing.T) {
+		everyBrokenStore(t, func(by, name string) {
+			mu.Lock()
+			defer mu.Unlock()
+			caught[by] = append(caught[by], name)
+		})
+	})
+	for _, cs := range cases {
+		if len(caught[cs.Name]) > 0 {
+			t.Logf("%-34s caught the store that %s", cs.Name, strings.Join(caught[cs.Name], "; and the one that "))
+		}
+	}
+	for _, cs := range cases {
+		if !slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.by == cs.Name }) {
+			t.Errorf("no broken store proves that the case %q finds anything", cs.Name)
+		}
+	}
+}
+
+func everyBrokenStore(t *testing.T, caught func(by, name string)) {
 	for _, b := range brokenStores {
 		name := strings.ReplaceAll(b.name, " ", "-") + "/" + b.by
 		t.Run(name, func(t *testing.T) {
 			newHarness := func() *Harness {
 				h := fileHarness(b.name, b.wrap)()
 				h.Limit = 9 * time.Second // less waiting for what hangs on purpose
+				switch b.by {
+				case "no-op-changes-nothing":
+					h.Without[Gate] = "it says"
+				case "another-process-reads":
+					delete(h.Without, Shared)
+				}
 				if severless[b.name] {
 					h.Without[Sever] = "so that the breakage shows"
 				}
@@ -431,6 +464,7 @@ func TestEveryBrokenStoreIsCaught(t *testing.T) {
 			if isChild(t.Name()) {
 				os.Exit(ChildMain(newHarness))
 			}
+			t.Parallel() // most of the time they wait for what hangs
 			i := slices.IndexFunc(cases, func(c Case) bool { return c.Name == b.by })
 			if i < 0 {
 				t.Fatalf("there is no case %q", b.by)
@@ -443,12 +477,42 @@ func TestEveryBrokenStoreIsCaught(t *testing.T) {
 				t.Fatalf("a store that %s was not found out by the case %q (notes: %q)", b.name, b.by, r.notes)
 			}
 			t.Log(r.findings[0].Error())
-			caught[b.by] = append(caught[b.by], b.name)
+			caught(b.by, b.name)
 		})
 	}
-	for _, cs := range cases {
-		if len(caught[cs.Name]) > 0 {
-			t.Logf("%-34s caught the store that %s", cs.Name, strings.Join(caught[cs.Name], "; and the one that "))
+}
+
+// lookVariable names a broken store for TestLookAtABrokenStore.
+const lookVariable = "QUIESCE_BROKEN"
+
+// TestLookAtABrokenStore shows what an author sees whose store is broken: the
+// whole suite on one of brokenStores. docs/conformance.md quotes it.
+func TestLookAtABrokenStore(t *testing.T) {
+	name := os.Getenv(lookVariable)
+	i := slices.IndexFunc(brokenStores, func(b brokenStore) bool { return b.name == name })
+	if i < 0 {
+		t.Skipf("only runs for a look: set %s to the name of a broken store, such as %q", lookVariable, brokenStores[0].name)
+	}
+	Run(t, fileHarness(name, brokenStores[i].wrap))
+}
+
+// TestTheQuotedFindingIsReal: the finding that docs/conformance.md quotes is what a run prints.
+func TestTheQuotedFindingIsReal(t *testing.T) {
+	docs, err := os.ReadFile("../docs/conformance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(cases, func(c Case) bool { return c.Name == "nothing-held" })
+	r := runCase(t.Context(), &cases[i], fileHarness("keeps one descriptor", nil)(), nil)
+	if len(r.findings) == 0 {
+		t.Fatal("the broken store was not found out")
+	}
+	for _, line := range strings.Split(r.findings[0].Error(), "\n") {
+		if line = anyNumber(line); !strings.Contains(anyNumber(string(docs)), line) {
+			t.Errorf("docs/conformance.md does not quote this line of the finding: %s", line)
 		}
 	}
 }
+
+// anyNumber blanks what differs from run to run.
+func anyNumber(text string) string { return regexp.MustCompile(`\d+`).ReplaceAllString(text, "N") }

@@ -93,17 +93,17 @@ func caseQueuedWriter(p *probe) {
 	defer cancel()
 	c := s.pausing(ctx)
 	s.refusing()
-	for i := range cap(queue) {
+	waiting := cap(queue)
+	for waiting > 0 {
 		select {
 		case err := <-queue:
+			waiting--
 			p.isRefusal("while Pause waits for the writer", "a write that was queued behind it", err, lifecycle.ErrPaused)
+			continue
 		case <-time.After(p.soon / 4):
-			p.broken("of %d writes queued behind a writer when Pause was called, %d still wait", cap(queue), cap(queue)-i)
-			i = cap(queue)
+			p.broken("of %d writes queued behind a writer when Pause was called, %d still wait", cap(queue), waiting)
 		}
-		if len(p.findings) > 0 {
-			break
-		}
+		break
 	}
 	if err := w.end(nil); err != nil {
 		p.broken("the writer, which ended in time, returned: %v", err)

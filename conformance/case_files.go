@@ -300,6 +300,8 @@ func mounted(p *probe) {
 			return
 		case word == "cannot":
 			p.skip("this machine cannot %s", rest)
+		case word == "note":
+			p.note("%s", rest)
 		case word == "finding":
 			var saw string
 			p.must(json.Unmarshal([]byte(rest), &saw))
@@ -365,6 +367,7 @@ func mountedFull(p *probe) {
 			p.broken("after the disk had been full, and has space again, an acknowledged value is gone (key %q, %d bytes instead of %d, error %v)", key, len(got), len(value), errText(err))
 		}
 	}
+	s.whole("after the disk had been full")
 	s.pause()
 	s.nothingHeld("after a Pause on a disk that had been full")
 	s.onlyMainLeft("after a Pause on a disk that has space again")
@@ -482,6 +485,7 @@ func (p *probe) afterKill(when, last string) {
 	case round(got) != round(last) || writeNumber(got) < writeNumber(last):
 		p.broken("%s, the value is %q; acknowledged was %q", when, got, last)
 	}
+	s.whole(when)
 	s.serves(when)
 	s.pause()
 	s.nothingHeld(when + ", a new Open and a Pause")
@@ -490,6 +494,16 @@ func (p *probe) afterKill(when, last string) {
 
 // round is a value without the number at its end.
 func round(value string) string { return strings.TrimRight(value, "0123456789") }
+
+// whole asks the store itself, where it can tell.
+func (s *subject) whole(when string) {
+	if s.p.h.Whole == nil {
+		return
+	}
+	if err := s.p.h.Whole(s.p.ctx, s.Store); err != nil {
+		s.p.broken("%s, the store is damaged: %v", when, err)
+	}
+}
 
 // writeNumber is the number at the end of a value.
 func writeNumber(value string) int {

@@ -111,6 +111,7 @@ func caseOverlap(p *probe) {
 	s.put("a", "1")
 	for round := range 3 * p.repeat {
 		var wg sync.WaitGroup
+		r := s.holdRead("keeps the calls together")
 		for range 8 {
 			pause := rand.IntN(2) == 0
 			wg.Go(func() {
@@ -127,12 +128,15 @@ func caseOverlap(p *probe) {
 				}
 			})
 		}
+		settle()
+		_ = r.end(nil)
 		wg.Wait()
 		when := fmt.Sprintf("after round %d of overlapping calls, and one more", round+1)
 		if round%2 == 0 {
 			s.pause()
 			s.nothingHeld(when + " Pause")
 			s.refuses(when+" Pause", lifecycle.ErrPaused)
+			s.resume()
 		} else {
 			s.resume()
 			s.wants(when+" Resume", "a", "1")
@@ -141,7 +145,6 @@ func caseOverlap(p *probe) {
 			return
 		}
 	}
-	s.resume()
 }
 
 func caseHundred(p *probe) {

@@ -74,6 +74,8 @@ const (
 	harmWrong  = "the app shows and changes somebody else's data, or an empty store in the place of the user's, which looks like losing everything"
 )
 
+const promiseNothingHeld = "after Pause or Close returned nil, this process has no descriptor, no map and no lock on the store's files"
+
 var cases = []Case{
 	// The plain life.
 	{
@@ -381,7 +383,7 @@ var cases = []Case{
 	// What is held, and what others see.
 	{
 		Name:    "nothing-held",
-		Promise: "after Pause returned nil, this process has no descriptor, no map and no lock on the store's files",
+		Promise: promiseNothingHeld,
 		Harm:    harmKilled,
 		Origins: seed("test_pool_is_fully_drained_after_close", "SCEM", "GAP-L descriptors really closed", "I fds and locks zero after pause", "W-09"),
 		Needs:   needs(Gate, Files), run: caseNothingHeld,

@@ -268,6 +268,9 @@ func childMounted(ctx context.Context, w *worker) error {
 		if p.skipped != "" {
 			w.say("cannot %s", p.skipped)
 		}
+		for _, n := range p.notes {
+			w.say("note %s", strings.ReplaceAll(n, "\n", " "))
+		}
 	}
 	return nil
 }

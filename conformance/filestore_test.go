@@ -62,6 +62,7 @@ func (d *fileDriver) cannotSever() bool { return severless[d.breakage] }
 
 var severless = map[string]bool{
 	"ignores interrupts": true, "returns nil on timeout": true, "names no holders": true, "does not wait for operations": true,
+	"gives up a pause half-way": true,
 }
 
 // withoutSever is a driver less one of its methods.

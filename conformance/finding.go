@@ -15,8 +15,12 @@ type Finding struct {
 
 // Error explains the finding to somebody who knows neither the store nor this suite.
 func (f *Finding) Error() string {
-	return fmt.Sprintf("%s: the store breaks a promise\n    promised: %s\n    seen:     %s\n    harm:     %s",
-		f.Case, f.Promise, strings.ReplaceAll(f.Saw, "\n", "\n              "), f.Harm)
+	who := "store"
+	if strings.HasPrefix(f.Case, "group/") {
+		who = "composition"
+	}
+	return fmt.Sprintf("%s: the %s breaks a promise\n    promised: %s\n    seen:     %s\n    harm:     %s",
+		f.Case, who, f.Promise, strings.ReplaceAll(f.Saw, "\n", "\n              "), f.Harm)
 }
 
 // NotRun is in Check's error for every case that could not be run for want

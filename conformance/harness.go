@@ -31,6 +31,10 @@ type Harness struct {
 	// would, so that this one must refuse it. Older undoes that. Nil with Without[Schema].
 	Newer, Older func(ctx context.Context, dir string) error
 
+	// Whole, where not nil, checks by the store's own means that an open store is
+	// not damaged. It is called after a process was killed, and after the disk was full.
+	Whole func(ctx context.Context, s Store) error
+
 	// Without names what the store can not do, each with the reason why. What is
 	// not named is checked.
 	Without map[Capability]string

@@ -208,7 +208,7 @@ func (s *subject) refuses(when string, want error) {
 		}},
 	} {
 		done := make(chan error, 1)
-		go func() { done <- op.do(failing(ctx)) }()
+		go func() { done <- s.p.guarded(op.name, func() error { return op.do(failing(ctx)) }) }()
 		select {
 		case err := <-done:
 			s.p.isRefusal(when, op.name, err, want)
@@ -238,10 +238,20 @@ func (s *subject) nothingHeld(when string) {
 	s.p.nothingHeld(when, s.dir)
 }
 
+// nothingHeld is a promise of its own, whatever the case is about. One finding of it is enough for a case.
 func (p *probe) nothingHeld(when, dir string) {
-	if held := p.held(dir); held != "" {
-		p.broken("%s: %s", when, held)
+	held := p.held(dir)
+	if held == "" {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.findings {
+		if f.Promise == promiseNothingHeld {
+			return
+		}
+	}
+	p.findings = append(p.findings, &Finding{p.cs.Name, promiseNothingHeld, when + ": " + held, harmKilled})
 }
 
 // held lists what this process holds on a store's files, "" where that is nothing.
@@ -304,8 +314,19 @@ type call struct {
 
 func (p *probe) call(name string, fn func() error) *call {
 	c := &call{name, make(chan error, 1), p}
-	go func() { c.done <- fn() }()
+	go func() { c.done <- p.guarded(name, fn) }()
 	return c
+}
+
+// guarded calls into the store on a goroutine of its own, where a panic would end the process.
+func (p *probe) guarded(name string, fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.broken("%s panicked: %v\n%s", name, v, firstLines(stack(), 40))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return fn()
 }
 
 func (s *subject) pausing(ctx context.Context) *call {
@@ -365,16 +386,18 @@ func (s *subject) hold(label string, op func(context.Context, func(Tx) error) er
 	entered := make(chan struct{})
 	var once sync.Once
 	go func() {
-		h.done <- op(lifecycle.WithLabel(s.p.ctx, label), func(tx Tx) error {
-			once.Do(func() { close(entered) })
-			for {
-				select {
-				case fn := <-h.work:
-					h.answer <- fn(tx)
-				case err := <-h.let:
-					return err
+		h.done <- s.p.guarded(label, func() error {
+			return op(lifecycle.WithLabel(s.p.ctx, label), func(tx Tx) error {
+				once.Do(func() { close(entered) })
+				for {
+					select {
+					case fn := <-h.work:
+						h.answer <- fn(tx)
+					case err := <-h.let:
+						return err
+					}
 				}
-			}
+			})
 		})
 	}()
 	select {

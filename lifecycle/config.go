@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// DefaultTimeout bounds what has neither a deadline nor a configured time-out.
+const DefaultTimeout = 5 * time.Second
+
 // Config says how Connections behaves. The zero value is usable.
 type Config[C comparable] struct {
 	// Name is the store's name in errors, reports and events. Default "store".
@@ -49,7 +52,7 @@ type Config[C comparable] struct {
 	// else gets in. Its error fails the Resume.
 	AfterReopen func(ctx context.Context, conn C) error
 
-	// Observer is told of every change of state. It may be nil.
+	// Observer is told of changes of state. It may be nil.
 	Observer Observer
 }
 

@@ -26,7 +26,7 @@ type ControllerConfig struct {
 	// of a Pause that failed. It begins with 10 ms and doubles. Default 1 s.
 	RetryLimit time.Duration
 
-	// Observer is told of every change of state. It may be nil.
+	// Observer is told of changes of state. It may be nil.
 	Observer Observer
 }
 

@@ -30,15 +30,18 @@
 // Pause returns nil only if nothing is held any more. Otherwise it returns a
 // [HeldError], which names every holder; the releasing goes on by itself, and a
 // later Pause waits for what is left. A context bounds the waiting, never the releasing.
+// What happened is told by [Connections.Report] and to the [Observer].
 //
 // Of overlapping calls the latest intent wins; the overtaken one returns
 // [ErrSuperseded] at once. A Resume waits for no stuck reader: new readers get a
-// new generation, and the old ones are closed when they let go. There is never a second writer.
+// new generation, and the old ones are closed when they let go. There is never a
+// second writer. An interrupt that was under way when its pause was overtaken
+// may still reach the operation that it was meant for.
 //
 // # What it costs
 //
-// Nothing on the hot path: a Read is one atomic load, puddle's TryAcquire, and
-// a few stores that make its operation nameable; no allocation. A paused store
+// Next to nothing on the hot path: a Read is puddle's TryAcquire and a handful
+// of loads and stores that make its operation nameable; no allocation. A paused store
 // has no pool, no goroutine and no timer, and keeps a few hundred bytes.
 //
 // DESIGN.md in this directory explains how it works and why.

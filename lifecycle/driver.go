@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"time"
 )
 
 // Role is what a connection is for.
@@ -155,11 +154,6 @@ func (c Change) String() string {
 
 // MarshalText writes the word that String returns.
 func (c Change) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// Defaults of Config.
-const (
-	DefaultTimeout = 5 * time.Second
-)
 
 // Beginner is implemented by drivers that want to know the context of the
 // operation that a connection is about to serve.

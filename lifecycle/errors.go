@@ -136,13 +136,14 @@ func (h Holder) String() string {
 
 // HeldError is returned by a Pause, or a Close, whose time ended before
 // everything was given back, and by a Resume beside too many stuck readers. It
-// names every holder. Holders may be empty when the step itself took too long.
+// names every holder, and those whose connections this pause has severed, though
+// they hold nothing any more. Holders may be empty when the step itself took too long.
 // The pause goes on by itself: a later Pause waits for what is left.
 type HeldError struct {
 	Store   string
 	Step    Step
 	Holders []Holder
-	Leases  []LeaseInfo
+	Leases  []LeaseInfo // of Controllers
 	Cause   error // why the waiting ended: the context's cause, a time-out, or what the step failed with
 }
 

@@ -5,6 +5,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -115,38 +116,42 @@ func TestForeignCloseMayMeetAPause(t *testing.T) {
 // whichever of the two comes first, the connection is closed.
 func TestForeignBeginMayMeetAPause(t *testing.T) {
 	d := newFake(t)
-	// The hook gives one who was late by a moment the time to begin after the drain.
-	s := open(t, d, config{BeforeRelease: func(context.Context, *fakeConn) error { time.Sleep(100 * time.Microsecond); return nil }})
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 32 {
-		f := s.Foreign()
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if _, _, err := f.Begin(background); err == nil {
+	// The hook gives one who was late by a moment the time to begin after the
+	// drain, and slow closes the time to end before the pool is closed.
+	d.onReset = func(*fakeConn) error { time.Sleep(20 * time.Microsecond); return nil }
+	d.onClose = func(*fakeConn) error { time.Sleep(200 * time.Microsecond); return nil }
+	s := open(t, d, config{BeforeRelease: func(context.Context, *fakeConn) error { time.Sleep(50 * time.Microsecond); return nil }})
+	var handles []*lifecycle.ForeignConn[*fakeConn]
+	for range 4 {
+		handles = append(handles, s.Foreign())
+	}
+	for n := range byTier(300, 10000, 100000) {
+		for _, f := range handles {
+			_, _, err := f.Begin(background)
+			wantNil(t, errors.Join(err, f.End(nil)), "the first operation of a life")
+		}
+		var wg sync.WaitGroup
+		for _, f := range handles {
+			wg.Go(func() {
+				for range 10 { // the later ones meet the pause
+					if _, _, err := f.Begin(background); err != nil {
+						return
+					}
 					_ = f.End(nil)
 				}
-			}
-		})
-	}
-	for n := range byTier(500, 10000, 100000) {
-		if err := s.Pause(background); err != nil {
-			t.Errorf("Pause %d beside Begin and End: %v", n, err)
-			break
+			})
 		}
+		if n%2 == 0 {
+			runtime.Gosched()
+		}
+		wantNil(t, s.Pause(background), "Pause beside Begin and End")
 		d.nothingHeld(t)
-		if err := s.Resume(background); err != nil {
-			t.Errorf("Resume %d: %v", n, err)
+		wg.Wait()
+		wantNil(t, s.Resume(background), "Resume")
+		if t.Failed() {
 			break
 		}
 	}
-	close(stop)
-	wg.Wait()
 }
 
 // What limits them is whoever pools them: MaxReaders is about readers.

@@ -23,7 +23,7 @@ type GroupConfig struct {
 	// RollbackTimeout is the roll-back's own time. Default 5 s.
 	RollbackTimeout time.Duration
 
-	// Observer is told of every change of the group's state. It may be nil.
+	// Observer is told of changes of the group's state. It may be nil.
 	Observer Observer
 }
 

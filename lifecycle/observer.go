@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -51,7 +52,9 @@ func SlogObserver(logger *slog.Logger) Observer {
 			}
 		}
 		if e.Err != nil {
-			level = slog.LevelError
+			if !errors.Is(e.Err, ErrSuperseded) {
+				level = slog.LevelError
+			}
 			attrs = append(attrs, slog.String("error", e.Err.Error()))
 		}
 		logger.LogAttrs(context.Background(), level, "store "+e.To.String(), attrs...)

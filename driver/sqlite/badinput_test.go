@@ -334,6 +334,74 @@ func TestWeirdNames(t *testing.T) {
 	})
 }
 
+// An Open that fails takes back the file that it made, but not where another
+// process works with it by now: that would lose what that one has committed.
+func TestAFailedOpenKeepsAFileThatOthersUse(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		path := filepath.Join(t.TempDir(), "a", "test.db")
+		calls, errSetup := 0, errors.New("the hook's own")
+		var other *foreign
+		_, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: path, Setup: func(context.Context, *sqlite.Conn) error {
+			if calls++; calls < 2 {
+				return nil
+			}
+			other = startForeign(t, path)
+			other.must(`CREATE TABLE t (v)`)
+			other.must(`INSERT INTO t VALUES ('kept')`)
+			return errSetup
+		}})
+		if !errors.Is(err, errSetup) {
+			t.Fatalf("Open: %v, want the hook's error", err)
+		}
+		if got := other.must(`SELECT v FROM t`); got != "kept" {
+			t.Errorf("the other process reads %q", got)
+		}
+		other.end()
+		if !exists(path) {
+			t.Fatal("Open failed and has deleted a database that another process has written to")
+		}
+		db := reopen(t, engine, path)
+		if got := readRow(t, db); got != "kept" {
+			t.Errorf("read %q of what another process has committed", got)
+		}
+		must(t, db.Close(ctx))
+	})
+}
+
+// Dir names the directory, and the store's name the file in it.
+func TestDirInsteadOfPath(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		dir := filepath.Join(t.TempDir(), "data")
+		for name, file := range map[string]string{"": "quiesce.db", "state": "state.db"} {
+			cfg := sqlite.Config{Engine: engine, Dir: dir, Name: name}
+			db, err := sqlite.Open(ctx, cfg)
+			must(t, err)
+			if want := filepath.Join(dir, file); db.Path() != want || !exists(want) {
+				t.Errorf("Dir %s and Name %q: the file is %s, want %s", dir, name, db.Path(), want)
+			}
+			if want := strings.TrimSuffix(file, ".db"); name != "" && db.Report().Store != want {
+				t.Errorf("the store is called %q, want %q", db.Report().Store, want)
+			}
+			must(t, db.Wipe(ctx))
+			must(t, sqlite.Wipe(ctx, cfg))
+		}
+		for _, bad := range []struct {
+			cfg  sqlite.Config
+			want error
+		}{
+			{sqlite.Config{Dir: dir, Path: filepath.Join(dir, "x.db")}, sqlite.ErrConfig},
+			{sqlite.Config{Dir: dir, Name: "a/b"}, sqlite.ErrConfig},
+			{sqlite.Config{Dir: "file:data"}, sqlite.ErrConfig},
+			{sqlite.Config{Dir: ":memory:"}, sqlite.ErrMemory},
+		} {
+			bad.cfg.Engine = engine
+			if _, err := sqlite.Open(ctx, bad.cfg); !errors.Is(err, bad.want) {
+				t.Errorf("Open with Dir %q, Path %q and Name %q: %v, want %v", bad.cfg.Dir, bad.cfg.Path, bad.cfg.Name, err, bad.want)
+			}
+		}
+	})
+}
+
 // eventually waits for something that nobody tells.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()

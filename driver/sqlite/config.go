@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
-// Config says which database to open, and how. Engine and Path are needed;
+// Config says which database to open, and how. Engine, and Path or Dir, are needed;
 // everything else has a default that suits an application on a phone or a desktop.
 type Config struct {
 	// Engine opens the connections: mattn.Engine() or modernc.Engine().
@@ -22,6 +23,11 @@ type Config struct {
 	// 0600, and so are its directories, with 0700. In-memory databases are
 	// refused: a pause would lose them. Package driver/memory has one that pauses.
 	Path string
+
+	// Dir is the directory of the database, for a program that does not care for
+	// the file's name: that is Name, or "quiesce", with ".db" added. It takes the
+	// place of Path; to set both is ErrConfig.
+	Dir string
 
 	// Name is the store's name in errors, reports and events. Default: the file's name.
 	Name string
@@ -105,7 +111,7 @@ type Config struct {
 
 	Timeout       time.Duration
 	Grace         time.Duration
-	IdleTimeout   time.Duration
+	IdleTimeout   time.Duration // SQLite keeps a closed reader's descriptor of the file until the last connection is closed; its memory is given back
 	WhenPaused    lifecycle.Policy
 	StartPaused   bool // opens nothing, makes nothing: the file must be there at the first Resume
 	TrackHolders  bool
@@ -212,6 +218,19 @@ func (c Config) withDefaults() (Config, error) {
 		return bad("no engine: set Config.Engine to mattn.Engine() or modernc.Engine()")
 	}
 	var err error
+	switch {
+	case c.Dir != "" && c.Path != "":
+		return bad("both Path and Dir are set")
+	case c.Dir != "":
+		if c.Dir, err = absolute(c.Dir); err != nil {
+			return c, err
+		}
+		name := cmp.Or(c.Name, "quiesce")
+		if strings.ContainsAny(name, `/\`) {
+			return bad("Name: %q cannot be the name of a file in Dir", name)
+		}
+		c.Path, c.Dir = filepath.Join(c.Dir, name+".db"), ""
+	}
 	if c.Path, err = absolute(c.Path); err != nil {
 		return c, err
 	}

@@ -63,9 +63,10 @@ func newConn(engine Engine, raw Raw, path string, o connOptions) *Conn {
 
 // setOp begins an operation. ctx is watched by whoever calls it, who calls
 // interrupt when it ends; the methods of Conn watch contexts of their own only.
+// A pause may have severed the connection already: then it stays severed.
 func (c *Conn) setOp(ctx context.Context) {
 	c.opCtx, c.opDone = ctx, ctx.Done()
-	c.state.Store(stateFree)
+	c.state.CompareAndSwap(stateIdle, stateFree)
 }
 
 // Path returns the path that the connection was opened with.

@@ -33,6 +33,9 @@ func (c *Conn) reset() error {
 // Inside the guard, or where nobody can be inside any more.
 func (c *Conn) settle() error {
 	defer c.shield()()
+	for s := c.open; s != nil; s = s.outer {
+		s.busy = false // its iteration was left open, and cannot go on: the epoch ends
+	}
 	c.closeOpen(0)
 	if err := c.rollback(); err != nil {
 		return err

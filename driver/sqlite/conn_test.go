@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 func TestExecTellsWhatItDid(t *testing.T) {
@@ -28,6 +29,7 @@ func TestExecTellsWhatItDid(t *testing.T) {
 			{`DELETE FROM t WHERE id = 77`, sqlite.Result{LastInsertID: 3}},
 			{`CREATE TABLE u (v)`, sqlite.Result{}},
 			{`SELECT * FROM t`, sqlite.Result{}},
+			{`WITH n(i) AS (VALUES (7)) SELECT i FROM n`, sqlite.Result{}},
 			{`PRAGMA user_version = 7`, sqlite.Result{}},
 		} {
 			for _, how := range []string{"prepared", "kept"} {
@@ -429,5 +431,76 @@ func TestAPanicInTheEngineMakesTheConnectionUnfit(t *testing.T) {
 		if held := descriptors(t, c.Path()); len(held) != 0 {
 			t.Errorf("still open: %v", held)
 		}
+	})
+}
+
+// A pause may sever a connection in the moment between an operation getting it
+// and Begin: then the operation must not bring it back to life, closed as it is.
+func TestASeveredConnectionStaysSevered(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		c := connOn(t, engine, `CREATE TABLE t (v)`)
+		must(t, c.Reset())
+		closed := make(chan error, 1)
+		c.Sever(func(err error) { closed <- err })
+		must(t, <-closed)
+		c.SetOp(t.Context())
+		if _, err := c.Exec(t.Context(), `INSERT INTO t VALUES (1)`); !errors.Is(err, lifecycle.ErrInterrupted) {
+			t.Errorf("a statement on a severed connection: %v, want ErrInterrupted", err)
+		}
+		if err := c.View(t.Context(), func(*sqlite.Conn) error { return nil }); !errors.Is(err, lifecycle.ErrInterrupted) {
+			t.Errorf("View on a severed connection: %v, want ErrInterrupted", err)
+		}
+	})
+}
+
+// panics is a destination that panics.
+type panics struct{}
+
+func (panics) Scan(any) error { panic("the destination's own") }
+
+// However an iteration ends, its statement is free for the next: otherwise
+// every further use would prepare it anew.
+func TestStatementsAreFreeAfterOddEnds(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES (1), (2), (3)`)
+		free := func(how string) {
+			t.Helper()
+			if _, busy := c.Kept(); busy != 0 {
+				t.Errorf("%d statements are still in use after %s", busy, how)
+			}
+			usable(t, c)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_ = c.QueryRow(t.Context(), `SELECT v FROM t`).Scan(panics{})
+		}()
+		free("a destination that panicked")
+
+		// An interrupted statement inside an iteration ends that too.
+		for _, err := range c.Rows(t.Context(), `SELECT v FROM t`) {
+			if err != nil {
+				break
+			}
+			ended, cancel := context.WithCancel(t.Context())
+			_ = c.Update(t.Context(), func(c *sqlite.Conn) error {
+				go func() {
+					for !c.Watched() {
+						runtime.Gosched()
+					}
+					cancel()
+				}()
+				_, err := c.Exec(ended, slowWrite)
+				return err
+			})
+			cancel()
+		}
+		free("an iteration that was ended from inside")
+
+		next, stop := iter.Pull2(c.Rows(t.Context(), `SELECT v FROM t`))
+		next()
+		must(t, c.Reset())
+		free("an iteration that was left open")
+		c.SetOp(t.Context())
+		stop()
 	})
 }

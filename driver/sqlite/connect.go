@@ -15,17 +15,12 @@ import (
 // the content before Setup, a hook that may write, runs. Whoever holds the file
 // exclusively is waited for in Go, within the busy timeout: what meets the lock
 // may be the open or any of the settings.
-func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (*Conn, error) {
-	wait := newLockWait(d.cfg.BusyTimeout)
-	for {
-		c, err := d.connectOnce(ctx, role, check)
-		if err == nil || !errors.Is(err, ErrBusy) {
-			return c, err
-		}
-		if err := wait.next(ctx, err); err != nil {
-			return nil, err
-		}
-	}
+func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (c *Conn, err error) {
+	err = whileBusy(ctx, d.cfg.BusyTimeout, func() (err error) {
+		c, err = d.connectOnce(ctx, role, check)
+		return err
+	})
+	return c, err
 }
 
 func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (c *Conn, err error) {
@@ -34,7 +29,7 @@ func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, chec
 		return nil, openError(d.files[0], wrapError(d.cfg.Engine, d.cfg.Path, "open", "", err))
 	}
 	c = newConn(d.cfg.Engine, raw, d.cfg.Path, connOptions{
-		StmtCache: d.cfg.StatementCache, BusyTimeout: d.cfg.BusyTimeout, ReadOnly: role == lifecycle.Reader,
+		StmtCache: d.cfg.StatementCache, BusyTimeout: d.cfg.BusyTimeout,
 	})
 	ready := false
 	defer func() { // also where a hook called runtime.Goexit
@@ -79,6 +74,7 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 	}
 	if role == lifecycle.Reader {
 		// Not mode=ro: a read-only connection that closes last leaves -wal and -shm behind.
+		c.readOnly = true
 		return c.ExecScript(ctx, `PRAGMA query_only = 1`)
 	}
 	return nil
@@ -133,29 +129,25 @@ func guardHook(f func() error) (err error) {
 	return f()
 }
 
-// lockWait is the waiting for somebody else's lock: with back-off, bounded by
-// a time-out and a context. SQLite's own waiting cannot be interrupted on every engine.
-type lockWait struct {
-	until time.Time
-	pause backoff
-}
-
-func newLockWait(timeout time.Duration) *lockWait {
-	return &lockWait{until: time.Now().Add(max(timeout, 0))}
-}
-
-// next waits a little. It returns err when the time is over, and the context's error when that ends.
-func (w *lockWait) next(ctx context.Context, err error) error {
-	left := time.Until(w.until)
-	if left <= 0 {
-		return err
-	}
-	timer := time.NewTimer(min(w.pause.next(), left))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), err)
+// whileBusy calls attempt until it returns anything but ErrBusy: what opens,
+// prepares or wipes a database waits so for somebody else's lock, with back-off,
+// up to the time-out and the end of ctx. Statements of an operation wait by
+// Conn.patiently, which a pause can end too.
+func whileBusy(ctx context.Context, timeout time.Duration, attempt func() error) error {
+	until := time.Now().Add(timeout)
+	delay := backoff{}
+	for {
+		err := attempt()
+		left := time.Until(until)
+		if !errors.Is(err, ErrBusy) || left <= 0 {
+			return err
+		}
+		timer := time.NewTimer(min(delay.next(), left))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return errors.Join(context.Cause(ctx), err)
+		}
 	}
 }

@@ -74,7 +74,7 @@ func (db *DB) Close(ctx context.Context) error {
 func (db *DB) unclaim() {
 	db.once.Do(func() {
 		if db.opening.Load() {
-			db.made.undo()
+			db.made.undo(db.driver)
 		}
 		openFiles.release(db.claimed)
 	})

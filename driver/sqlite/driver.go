@@ -61,10 +61,13 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 	}
 	var ids []identity
 	c, err = d.connect(ctx, info.Role, func(c *Conn) (err error) {
-		if first {
-			ids, err = d.recognise(ctx, c)
+		if !first {
+			return nil
 		}
-		return err
+		if ids, err = d.recognise(ctx, c); err != nil {
+			return err
+		}
+		return d.settleUnseen(ctx, c, ids)
 	})
 	if err != nil {
 		return nil, err

@@ -94,15 +94,17 @@ func Example_whoHoldsOn() {
 	}()
 	<-holding
 
+	for _, h := range db.Holders() {
+		fmt.Println(h.Role, h.Label)
+	}
+	// A pause that has not ended at its deadline returns the same holders.
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	var held *lifecycle.HeldError
-	if errors.As(db.Pause(short), &held) {
-		for _, h := range held.Holders {
-			fmt.Println(h.Role, h.Label)
-		}
+	if err := db.Pause(short); err != nil && !errors.As(err, &held) {
+		panic(err)
 	}
-	// Its connection was severed at the deadline. So nothing is held, although the callback still runs.
+	// The connection was severed at the deadline. So nothing is held, although the callback still runs.
 	fmt.Println(db.Pause(ctx))
 	close(let)
 	fmt.Println(<-done, db.Close(ctx))

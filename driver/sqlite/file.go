@@ -240,13 +240,16 @@ func (m *made) mkdir(dir string) error {
 	return nil
 }
 
-// undo removes what was made. It keeps a directory that somebody else uses by now.
-func (m *made) undo() {
+// undo removes what was made. It keeps a file or a directory that another process uses by now.
+func (m *made) undo(d *storeDriver) {
 	for _, path := range m.files {
-		for _, suffix := range sideFiles {
-			_ = os.Remove(realPath(path) + suffix)
+		f := &file{schema: mainSchema, path: path}
+		if st, err := statFile(path); err == nil && st.size > 0 {
+			if err := d.wipe(context.Background(), []*file{f}, 0); errors.Is(err, ErrInUse) {
+				continue
+			}
 		}
-		_ = os.Remove(path)
+		_ = remove(f) // also where there was no locking it: nothing that was made may remain
 	}
 	for i := len(m.dirs) - 1; i >= 0; i-- {
 		_ = os.Remove(m.dirs[i])

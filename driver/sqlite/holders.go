@@ -31,9 +31,9 @@ func HeldBySelf(ctx context.Context, paths ...string) (Held, error) {
 // which processes may not be looked at.
 func HeldByAll(ctx context.Context, paths ...string) (Held, error) { return holders.All(ctx, paths...) }
 
-// Probe runs cmd, a program that calls holders' ProbeMain such as "quiesce
-// probe", and returns which locks a process other than this one meets, and
-// whether it could take an exclusive one.
+// Probe runs cmd, which is "quiesce probe" of this module's program, and returns
+// which locks a process other than this one meets at paths, and whether it
+// could take an exclusive one. A process cannot find that out about itself.
 func Probe(ctx context.Context, cmd *exec.Cmd, paths ...string) ([]ProbeResult, error) {
 	return holders.ProbeCommand(ctx, cmd, paths...)
 }

@@ -3,6 +3,8 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,5 +118,57 @@ func TestObserverSeesTheWholeLife(t *testing.T) {
 				t.Fatalf("the observer was told %v, want %v", told, want)
 			}
 		}
+	})
+}
+
+// A Setup that ends its goroutine, as a test's FailNow does, is an error of
+// Resume: nothing hangs and nothing is held, and the next Resume may succeed.
+func TestResumeWhoseSetupEndsTheGoroutine(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		var ends atomic.Bool
+		db := openWithRow(t, engine, func(c *sqlite.Config) {
+			c.Setup = func(context.Context, *sqlite.Conn) error {
+				if ends.Load() {
+					runtime.Goexit()
+				}
+				return nil
+			}
+		})
+		for range 2 {
+			must(t, db.Pause(ctx))
+			ends.Store(true)
+			select {
+			case err := <-goErr(func() error { return db.Resume(ctx) }):
+				if err == nil {
+					t.Error("Resume returned nil, and Setup has ended its goroutine")
+				}
+			case <-time.After(patienceOfTests):
+				t.Fatal("Resume hangs after a Setup that ended its goroutine")
+			}
+			if s := settled(t, db); s != lifecycle.Paused {
+				t.Errorf("the store is %v after a Resume that failed, want paused", s)
+			}
+			nothingHeld(t, db)
+			ends.Store(false)
+			must(t, db.Resume(ctx))
+			if got := readRow(t, db); got != "kept" {
+				t.Errorf("read %q", got)
+			}
+		}
+		// The writer is opened when it is first used.
+		must(t, db.Pause(ctx))
+		must(t, db.Resume(ctx))
+		ends.Store(true)
+		within(t, "a read before", goErr(func() error { _ = readRow(t, db); return nil }), nil)
+		select {
+		case err := <-goErr(func() error { return db.Update(ctx, func(c *sqlite.Conn) error { return nil }) }):
+			if err == nil {
+				t.Error("Update returned nil, and Setup has ended its goroutine")
+			}
+		case <-time.After(patienceOfTests):
+			t.Fatal("Update hangs after a Setup that ended its goroutine")
+		}
+		ends.Store(false)
+		must(t, db.Update(ctx, func(c *sqlite.Conn) error { return setRow(c, "new") }))
 	})
 }

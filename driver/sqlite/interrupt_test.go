@@ -33,14 +33,14 @@ func pester(c *sqlite.Conn) (stop func()) {
 	return func() { over.Store(true); <-done }
 }
 
-// at calls f after a part of d, in parts of 200, and closes the channel that it
+// at calls f after a part of d, in parts of 200 that few rounds spread over, too, and closes the channel that it
 // returns. It spins: a timer would be too coarse for a statement's own time.
 func at(part int, d time.Duration, f func()) <-chan struct{} {
 	done := make(chan struct{})
 	start := time.Now()
 	go func() {
 		defer close(done)
-		for time.Since(start) < d*time.Duration(part%200)/200 {
+		for time.Since(start) < d*time.Duration(part*73%200)/200 {
 			runtime.Gosched()
 		}
 		f()
@@ -461,4 +461,4 @@ func descriptors(t *testing.T, path string) (held []string) {
 func second[T any](_ T, err error) error { return err }
 
 // interruptRounds is how many interrupts of one kind are tried on one engine.
-func interruptRounds() int { return tier.Count(200, 1000, 10_000) }
+func interruptRounds() int { return tier.Count(80, 1000, 10_000) }

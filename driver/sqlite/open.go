@@ -117,16 +117,30 @@ func (d *storeDriver) admitAll(ctx context.Context, c *Conn, isNew []bool) ([]id
 }
 
 func (d *storeDriver) settlePatiently(ctx context.Context, c *Conn, f *file, identify bool) error {
-	wait := newLockWait(d.cfg.BusyTimeout)
-	for {
-		err := d.settle(ctx, c, f, identify)
-		if err == nil || !errors.Is(err, ErrBusy) {
-			return err
+	return whileBusy(ctx, d.cfg.BusyTimeout, func() error { return d.settle(ctx, c, f, identify) })
+}
+
+// settleUnseen makes ready what Open has not seen: the database of a store that
+// started paused, or one that AcceptReplaced lets take another's place.
+func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity) error {
+	for i, f := range d.files {
+		var mode string
+		if err := c.QueryRow(ctx, `PRAGMA `+f.schema+`.journal_mode`).Scan(&mode); err != nil {
+			return openError(f, err)
 		}
-		if err := wait.next(ctx, err); err != nil {
-			return err
+		identify := d.cfg.AddIdentity && ids[i].id == nil
+		if mode == "wal" && !identify {
+			continue
+		}
+		if err := d.settlePatiently(ctx, c, f, identify); err != nil {
+			return openError(f, err)
+		}
+		var err error
+		if ids[i], err = readIdentity(ctx, c, f.schema); err != nil {
+			return openError(f, err)
 		}
 	}
+	return nil
 }
 
 // settle makes the changes. They are repeated while somebody else holds a lock.

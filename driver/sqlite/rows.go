@@ -160,6 +160,7 @@ func (c *Conn) finishRows(s *stmt, epoch uint64) error {
 	}
 	return c.inside("close rows", s.text, func() error {
 		if s.rows == nil {
+			s.busy = false // closeOpen has done the rest
 			return nil
 		}
 		return c.end(s, "close rows", nil)
@@ -208,15 +209,15 @@ func (q RowQuery) Scan(dest ...any) error {
 	}
 	// The values are copies that outlive the rows, so scanning, which may call
 	// foreign code, needs not be inside the engine. s stays in use until then:
-	// that code may run the same statement.
-	if more {
-		err = s.row.Scan(dest...)
-	} else {
-		err = ErrNoRows
+	// that code may run the same statement, or panic.
+	defer func() {
+		clear(s.row.values)
+		s.busy = false
+	}()
+	if !more {
+		return ErrNoRows
 	}
-	clear(s.row.values)
-	s.busy = false
-	return err
+	return s.row.Scan(dest...)
 }
 
 // firstRow runs a statement up to its first row. Its rows are closed again, but the statement is still in use.

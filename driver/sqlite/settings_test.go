@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -213,6 +214,64 @@ func TestAttachedFiles(t *testing.T) {
 		must(t, db.Resume(ctx))
 		if got := read(); got != "beside" {
 			t.Errorf("read %q", got)
+		}
+	})
+}
+
+// A database that Open has not seen, because the store started paused or
+// accepted another file, is made ready all the same: write-ahead log, identity.
+func TestADatabaseThatOpenHasNotSeenIsMadeReady(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		ready := func(t *testing.T, db *sqlite.DB) {
+			t.Helper()
+			var mode string
+			var ids int
+			must(t, db.Read(ctx, func(c *sqlite.Conn) error { // SQLite takes journal_mode for a write
+				return errors.Join(c.QueryRow(ctx, `PRAGMA journal_mode`).Scan(&mode),
+					c.QueryRow(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'quiesce_identity'`).Scan(&ids))
+			}))
+			if mode != "wal" || ids != 1 {
+				t.Errorf("the journal mode is %s and there are %d identities, want wal and 1", mode, ids)
+			}
+			must(t, db.Update(ctx, func(c *sqlite.Conn) error { return setRow(c, "ours") }))
+			for range 2 {
+				must(t, db.Pause(ctx))
+				nothingHeld(t, db)
+				must(t, db.Resume(ctx))
+			}
+		}
+		others := []string{`PRAGMA journal_mode = delete`, `CREATE TABLE t (v)`, `INSERT INTO t VALUES ('theirs')`}
+		t.Run("started paused", func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "test.db")
+			foreignly(t, path, others...)
+			db := open(t, engine, func(c *sqlite.Config) { c.Path, c.StartPaused, c.AddIdentity = path, true, true })
+			must(t, db.Resume(ctx))
+			ready(t, db)
+		})
+		t.Run("accepted in another's place", func(t *testing.T) {
+			db := openWithRow(t, engine, func(c *sqlite.Config) { c.AcceptReplaced, c.AddIdentity = true, true })
+			must(t, db.Pause(ctx))
+			foreignly(t, db.Path()+".new", others...)
+			must(t, os.Rename(db.Path()+".new", db.Path()))
+			must(t, db.Resume(ctx))
+			ready(t, db)
+		})
+	})
+}
+
+// Readers become read-only after Setup, not before.
+func TestSetupMayWriteOnEveryConnection(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		db := open(t, engine, func(c *sqlite.Config) {
+			c.Setup = func(ctx context.Context, c *sqlite.Conn) error {
+				return c.Update(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `CREATE TABLE IF NOT EXISTS mine (v)`) })
+			}
+		})
+		err := db.Read(ctx, func(c *sqlite.Conn) error {
+			return c.Update(ctx, func(*sqlite.Conn) error { return nil })
+		})
+		if !errors.Is(err, sqlite.ErrReadOnly) {
+			t.Errorf("Update on a reader: %v, want ErrReadOnly", err)
 		}
 	})
 }

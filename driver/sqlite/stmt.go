@@ -179,7 +179,8 @@ func (c *Conn) compile(op, text string, parsed statementText, w *watch) (*stmt, 
 	if err != nil {
 		return nil, c.fail(op, text, err, w)
 	}
-	s := &stmt{text: text, prep: prep, params: c.raw.Parameters(prep), changes: parsed.changes(), reads: c.raw.ReadOnly(prep)}
+	s := &stmt{text: text, prep: prep, params: c.raw.Parameters(prep), reads: c.raw.ReadOnly(prep)}
+	s.changes = parsed.changes() && !s.reads // a WITH may be a SELECT
 	var ok1, ok2 bool
 	s.queryer, ok1 = prep.(driver.StmtQueryContext)
 	s.execer, ok2 = prep.(driver.StmtExecContext)

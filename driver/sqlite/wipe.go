@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Wipe closes the database and deletes it with all its side files. Another
@@ -32,57 +33,70 @@ func Wipe(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer openFiles.release(claimed)
-	for _, f := range d.files {
-		if err := d.wipe(ctx, f); err != nil {
+	return d.wipe(ctx, d.files, d.cfg.BusyTimeout)
+}
+
+// wipe locks all files, waiting for others within the time-out, before it
+// deletes any. The locks are held until the names are gone, so that nobody
+// opens what is being deleted, where the system allows that.
+func (d *storeDriver) wipe(ctx context.Context, files []*file, timeout time.Duration) (err error) {
+	var locked []*Conn
+	unlock := func() {
+		for _, c := range locked {
+			err = errors.Join(err, c.close())
+		}
+		locked = nil
+	}
+	defer unlock()
+	for _, f := range files {
+		busy := whileBusy(ctx, timeout, func() error {
+			c, err := d.lockFile(ctx, f)
+			if c != nil {
+				locked = append(locked, c)
+			}
+			return err
+		})
+		if errors.Is(busy, ErrBusy) {
+			return &OpenError{Path: f.path, Err: errors.Join(ErrInUse, busy), Hint: "another process has it open; end that first"}
+		}
+		if busy != nil {
+			return busy
+		}
+	}
+	if !deleteWhileOpen {
+		if unlock(); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := remove(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// wipe waits for others within the busy timeout.
-func (d *storeDriver) wipe(ctx context.Context, f *file) error {
-	wait := newLockWait(d.cfg.BusyTimeout)
-	for {
-		err := d.wipeOnce(ctx, f)
-		if err == nil || !errors.Is(err, ErrBusy) {
-			return err
-		}
-		if err := wait.next(ctx, err); err != nil {
-			return &OpenError{Path: f.path, Err: errors.Join(ErrInUse, err), Hint: "another process has it open; end that first"}
-		}
-	}
-}
-
-func (d *storeDriver) wipeOnce(ctx context.Context, f *file) error {
+// lockFile returns a connection that has the file alone, or nil where nobody
+// can be using it: it is not there, or no database.
+func (d *storeDriver) lockFile(ctx context.Context, f *file) (*Conn, error) {
 	st, err := statFile(f.path)
-	if err != nil {
-		return err
-	}
-	if !st.exists {
-		return remove(f)
+	if err != nil || !st.exists {
+		return nil, err
 	}
 	raw, err := d.cfg.Engine.Open(f.path, OpenOptions{})
 	if err != nil {
 		err = openError(f, wrapError(d.cfg.Engine, f.path, "open", "", err))
 		if noDatabase(err) {
-			return remove(f)
+			return nil, nil
 		}
-		return err
+		return nil, err
 	}
 	c := newConn(d.cfg.Engine, raw, f.path, connOptions{})
 	err = d.asOperation(c, func() error { return lockAlone(ctx, c) })
 	if err != nil && !noDatabase(err) {
-		return errors.Join(openError(f, err), c.close())
+		return nil, errors.Join(openError(f, err), c.close())
 	}
-	if !deleteWhileOpen {
-		if err := c.close(); err != nil {
-			return err
-		}
-		return remove(f)
-	}
-	// The lock is held until the names are gone, so that nobody opens what is being deleted.
-	return errors.Join(remove(f), c.close())
+	return c, nil
 }
 
 // noDatabase tells a file that nobody can be using as a database.

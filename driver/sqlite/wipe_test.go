@@ -154,3 +154,25 @@ func TestWipeOfOddThings(t *testing.T) {
 		}
 	})
 }
+
+// Nothing is deleted where one of several files is in use.
+func TestWipeDeletesAllOrNothing(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		dir := t.TempDir()
+		path, attached := makeDB(t, engine, filepath.Join(dir, "test.db")), makeDB(t, engine, filepath.Join(dir, "attached.db"))
+		other := startForeign(t, attached)
+		other.must(`SELECT v FROM t`)
+		cfg := sqlite.Config{Engine: engine, Path: path, BusyTimeout: 20 * time.Millisecond, Attach: []sqlite.Attachment{{Schema: "a", Path: attached}}}
+		if err := sqlite.Wipe(ctx, cfg); !errors.Is(err, sqlite.ErrInUse) {
+			t.Errorf("Wipe beside another process: %v, want ErrInUse", err)
+		}
+		if !exists(path) || !exists(attached) {
+			t.Errorf("Wipe returned ErrInUse and has deleted: there is %v", listing(t, dir))
+		}
+		other.end()
+		must(t, sqlite.Wipe(ctx, cfg))
+		if l := listing(t, dir); len(l) != 1 {
+			t.Errorf("Wipe left %v", l)
+		}
+	})
+}
