@@ -144,7 +144,7 @@ type HeldError struct {
 	Step    Step
 	Holders []Holder
 	Leases  []LeaseInfo // of Controllers
-	Cause   error // why the waiting ended: the context's cause, a time-out, or what the step failed with
+	Cause   error       // why the waiting ended: the context's cause, a time-out, or what the step failed with
 }
 
 func (e *HeldError) Error() string {

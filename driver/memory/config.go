@@ -42,7 +42,7 @@ type Config struct {
 	// TrackHolders records the call site of every operation, for Holders and HeldError.
 	TrackHolders bool
 
-	// Observer is told of every change of state. It may be nil.
+	// Observer is told of the changes of state. It may be nil.
 	Observer lifecycle.Observer
 }
 
