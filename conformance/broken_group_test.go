@@ -21,7 +21,6 @@ type naive struct {
 	keep    bool // goes on after an error, and starts what depends on it
 	recover bool
 	all     bool // tells everybody to pause
-	same    bool // gives every member the whole time
 	once    bool // pauses once, and never again
 	track   bool // for strict
 	paused  bool // where one of these is set; such are called by one goroutine at a time

@@ -87,10 +87,17 @@ func caseForeignReader(p *probe) {
 	s.pausing(ctx).succeeds("while another process reads")
 	s.nothingHeld("after a Pause while another process reads")
 	if rep, ok := s.Store.(reporter); ok && p.has(Report) {
-		if got := rep.Report(); got != nil && got.CheckpointResult.Ran && !got.CheckpointResult.Busy && got.CheckpointResult.Log > got.CheckpointResult.Checkpointed {
-			p.broken("another process kept the log from being written back in full, and the Report does not say so: %+v", got.CheckpointResult)
-		} else if got != nil && got.CheckpointResult.Busy && len(got.Warnings) == 0 {
-			p.broken("another process kept the log from being written back, and the Report has no warning")
+		got := rep.Report()
+		left := s.sideFiles()
+		switch {
+		case got == nil:
+			p.broken("after a Pause while another process reads, Report returns nil")
+		case got.CheckpointResult.Busy && len(got.Warnings) == 0:
+			p.broken("another process kept the log from being written back, and the Report has no warning of it: %+v", got.CheckpointResult)
+		case len(left) > 0 && len(got.Warnings)+len(got.Leftovers) == 0:
+			p.broken("after a Pause while another process reads, %q lie beside the store, and the Report says nothing of it", left)
+		default:
+			p.note("the Report warns of %q and has the leftovers %q", got.Warnings, got.Leftovers)
 		}
 	}
 	s.resume()
@@ -105,11 +112,19 @@ func caseForeignReader(p *probe) {
 
 // onlyMainLeft checks that all files but the first are gone.
 func (s *subject) onlyMainLeft(when string) {
+	for _, f := range s.sideFiles() {
+		s.p.broken("%s, %s lies beside the store", when, f)
+	}
+}
+
+// sideFiles lists what lies beside the main file.
+func (s *subject) sideFiles() (left []string) {
 	for _, f := range s.p.h.Files(s.dir)[1:] {
 		if st, err := os.Stat(f); err == nil {
-			s.p.broken("%s, %s (%d bytes) lies beside the store", when, filepath.Base(f), st.Size())
+			left = append(left, fmt.Sprintf("%s (%d bytes)", filepath.Base(f), st.Size()))
 		}
 	}
+	return left
 }
 
 func caseMainFile(p *probe) {
@@ -352,6 +367,9 @@ func mountedFull(p *probe) {
 	defer cancel()
 	if err := s.pausing(ctx).wait("on a full disk"); err != nil {
 		p.note("Pause on a full disk returned: %v", err)
+	}
+	if rep, ok := s.Store.(reporter); ok && rep.Report() != nil {
+		p.note("on a full disk, the Report of the Pause warns of %q and has the leftovers %q", rep.Report().Warnings, rep.Report().Leftovers)
 	}
 	s.nothingHeld("after a Pause on a full disk")
 	s.refuses("after a Pause on a full disk", lifecycle.ErrPaused)

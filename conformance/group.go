@@ -416,8 +416,15 @@ func groupBudget(p *groupProbe) {
 
 func groupLatestIntent(p *groupProbe) {
 	whole, members, _ := p.compose(3)
-	entered, let := make(chan struct{}, 100), make(chan struct{})
-	slow := func(context.Context) error { entered <- struct{}{}; <-let; return nil }
+	entered, let := make(chan struct{}, 1), make(chan struct{})
+	slow := func(context.Context) error {
+		select {
+		case entered <- struct{}{}:
+		default:
+		}
+		<-let
+		return nil
+	}
 	members[1].set(slow, nil)
 	ctx, cancel := p.within()
 	defer cancel()

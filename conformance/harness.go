@@ -39,9 +39,9 @@ type Harness struct {
 	// not named is checked.
 	Without map[Capability]string
 
-	// Command makes the command that runs a child process, for Check and
-	// RunGroup in a program: it must call ChildMain before anything else. Run needs
-	// none: it starts the test binary again.
+	// Command makes the command that runs a child process, for Check: a program
+	// that calls ChildMain before anything else. In a test, TestCommand makes one.
+	// Run needs none: it starts the test binary again.
 	Command func(ctx context.Context) *exec.Cmd
 
 	// Limit is after how long a case counts as hanging. Default one minute.
