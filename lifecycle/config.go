@@ -62,6 +62,7 @@ type ConfigError struct {
 	Reason string
 }
 
+// Error names the setting and what is wrong with it.
 func (e *ConfigError) Error() string { return "invalid " + e.Field + ": " + e.Reason }
 
 func (c Config[C]) withDefaults() (Config[C], error) {

@@ -63,7 +63,9 @@ type StateError struct {
 	Err   error  // ErrPaused, ErrClosed, ErrNested, …
 }
 
+// Error names the store, the operation and the reason.
 func (e *StateError) Error() string { return e.Store + ": " + e.Op + ": " + e.Err.Error() }
+// Unwrap returns the reason.
 func (e *StateError) Unwrap() error { return e.Err }
 
 // PanicError is what a panic in somebody's hook, driver or member becomes.
@@ -73,6 +75,7 @@ type PanicError struct {
 	Stack []byte
 }
 
+// Error shows the value; the stack is in the field.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap returns the panic's value where that is an error.
@@ -147,6 +150,7 @@ type HeldError struct {
 	Cause   error       // why the waiting ended: the context's cause, a time-out, or what the step failed with
 }
 
+// Error names the step, every holder, every lease and the cause.
 func (e *HeldError) Error() string {
 	var b strings.Builder
 	if e.Store != "" {

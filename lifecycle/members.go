@@ -20,6 +20,7 @@ type MemberError struct {
 	Err    error
 }
 
+// Error names the group, the operation and the member.
 func (e *MemberError) Error() string {
 	return e.Group + ": " + e.Op + " " + e.Member + ": " + e.Err.Error()
 }

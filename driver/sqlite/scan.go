@@ -27,6 +27,7 @@ type ScanError struct {
 	Err    error  // why, where there is more to say
 }
 
+// Error names the column, what is stored in it and where it was to go.
 func (e *ScanError) Error() string {
 	msg := fmt.Sprintf("sqlite: scan column %d (%q): %s does not fit into %s", e.Column, e.Name, e.Stored, e.Dest)
 	if e.Err != nil {
