@@ -187,7 +187,7 @@ func (b *bench) interrupt() {
 			go func() {
 				done <- b.s.Read(context.Background(), func(tx Tx) error {
 					close(entered)
-					return busily(func(int) error { _, err := tx.Get("key0"); return err })
+					return busily(context.Background(), func(int) error { _, err := tx.Get("key0"); return err })
 				})
 			}()
 			<-entered

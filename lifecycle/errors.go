@@ -65,6 +65,7 @@ type StateError struct {
 
 // Error names the store, the operation and the reason.
 func (e *StateError) Error() string { return e.Store + ": " + e.Op + ": " + e.Err.Error() }
+
 // Unwrap returns the reason.
 func (e *StateError) Unwrap() error { return e.Err }
 
