@@ -17,8 +17,9 @@ type Connections[C comparable] struct {
 	driver Driver[C]
 
 	// The optional halves of the driver.
-	beginner Beginner[C]
-	severer  Severer[C]
+	beginner  Beginner[C]
+	severer   Severer[C]
+	describer Describer[C]
 
 	cur    atomic.Pointer[generation[C]] // the hot path's only look; nil unless active
 	marked atomic.Bool                   // Inside was used
@@ -55,6 +56,7 @@ func Open[C comparable](ctx context.Context, driver Driver[C], cfg Config[C]) (*
 	s := &Connections[C]{cfg: cfg, driver: driver, wake: make(chan struct{}, 1)}
 	s.beginner, _ = driver.(Beginner[C])
 	s.severer, _ = driver.(Severer[C])
+	s.describer, _ = driver.(Describer[C])
 	s.name, s.state, s.told = cfg.Name, Paused, Paused
 	s.gate.refuse = true
 	if cfg.StartPaused {

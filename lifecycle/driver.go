@@ -161,3 +161,10 @@ type Beginner[C any] interface {
 	// Begin is called before every operation. It must not block and not fail.
 	Begin(ctx context.Context, c C)
 }
+
+// Describer is implemented by drivers that can say what an operation is doing
+// whose context has no label (WithLabel), for a Holder.
+type Describer[C any] interface {
+	// Describe is called beside the operation that has c. It must not block.
+	Describe(c C) string
+}

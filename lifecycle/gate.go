@@ -22,6 +22,7 @@ type gate[C comparable] struct {
 	queue    []*turn
 	releaser *turn
 	slot     *slot[C] // the open writer, or nil
+	lent     *slot[C] // the Foreign connection that owns the gate, or nil
 }
 
 // turn is a place in front of the gate.
@@ -66,6 +67,11 @@ func (g *gate[C]) wait(ctx context.Context, t *turn, nested func() bool) error {
 			}
 		}
 	}
+	return g.giveUp(t, cause)
+}
+
+// giveUp gives t up, because of cause.
+func (g *gate[C]) giveUp(t *turn, cause error) error {
 	if g.withdraw(t) {
 		return cause
 	}
@@ -172,6 +178,23 @@ func (g *gate[C]) severed(sl *slot[C]) {
 	defer g.mu.Unlock()
 	if g.slot == sl {
 		g.slot = nil
+		g.pass()
+	}
+}
+
+// lend tells that the owner of the gate is a Foreign connection, whom returned takes it from.
+func (g *gate[C]) lend(sl *slot[C]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lent = sl
+}
+
+// returned passes the gate on that was lent to sl, unless that was done already.
+func (g *gate[C]) returned(sl *slot[C]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lent == sl {
+		g.lent = nil
 		g.pass()
 	}
 }

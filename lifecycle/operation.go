@@ -149,10 +149,13 @@ func (s *Connections[C]) enterGate(ctx context.Context) error {
 	if err != nil || turn == nil {
 		return err
 	}
-	return s.gate.wait(ctx, turn, func() bool {
-		w, _ := s.gate.writer()
-		return w != nil && onOwnStack(&s.id, w)
-	})
+	return s.gate.wait(ctx, turn, s.writesOnThisStack)
+}
+
+// writesOnThisStack tells whether the calling goroutine is inside the Write that has the gate.
+func (s *Connections[C]) writesOnThisStack() bool {
+	w, _ := s.gate.writer()
+	return w != nil && onOwnStack(&s.id, w)
 }
 
 // theWriter returns the open writer, or opens it. The gate is the caller's.

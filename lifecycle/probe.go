@@ -19,6 +19,13 @@ func (sl *slot[C]) working() bool {
 	}
 }
 
+// isCut tells whether a severed connection is closed.
+func (sl *slot[C]) isCut() bool {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	return sl.cut
+}
+
 // setCleaning keeps claim away between an operation's end and Reset's.
 func (sl *slot[C]) setCleaning(on bool) {
 	sl.mu.Lock()
@@ -72,6 +79,7 @@ func (sl *slot[C]) afterSever(err error) {
 		sl.res.Hijack()
 		sl.gen.gone(sl, err)
 	case Foreign:
+		sl.s.gate.returned(sl)
 		sl.gen.gone(sl, err)
 	}
 }

@@ -243,10 +243,14 @@ func (sl *slot[C]) holder() (h Holder, op uint64, ok bool) {
 // describe is called with the slot pinned and mu held.
 func (sl *slot[C]) describe(op uint64) Holder {
 	held := time.Since(epoch) - sl.since
+	label := labelOf(sl.ctx)
+	if label == "" && sl.s.describer != nil {
+		_ = guard(func() error { label = sl.s.describer.Describe(sl.conn); return nil })
+	}
 	return Holder{
 		Store:       sl.s.cfg.Name,
 		Role:        sl.role,
-		Label:       labelOf(sl.ctx),
+		Label:       label,
 		Since:       time.Now().Add(-held),
 		Held:        held,
 		Generation:  sl.gen.number,

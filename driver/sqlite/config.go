@@ -107,6 +107,10 @@ type Config struct {
 	// checkpointed and released like the main one.
 	Attach []Attachment
 
+	// SingleWriter makes what writes through SQL and SQLX take turns with Write
+	// and Update, so that no two of them meet at SQLite's lock; see sqldb.Options.
+	SingleWriter bool
+
 	// What follows is explained at lifecycle.Config.
 
 	Timeout       time.Duration

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quiesce-go/quiesce/driver/sqldb"
+	"github.com/quiesce-go/quiesce/internal/sqltext"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -28,6 +30,7 @@ type Conn struct {
 	path        string
 	readOnly    bool
 	busyTimeout time.Duration
+	session     *sqldb.Session // of a connection that serves database/sql, which is all that it does then
 
 	guard // who is inside the engine
 
@@ -91,12 +94,12 @@ func (c *Conn) Exec(ctx context.Context, sql string, args ...any) (Result, error
 // that fails. It is atomic inside Update; outside, every statement stands alone.
 func (c *Conn) ExecScript(ctx context.Context, script string) error {
 	for script != "" {
-		text := parseStatement(script)
-		script = text.rest
-		if text.body == "" {
+		text := sqltext.Parse(script)
+		script = text.Rest
+		if text.Body == "" {
 			continue // only comments, or nothing between two semicolons
 		}
-		if _, err := c.exec(ctx, text.body, false, nil); err != nil {
+		if _, err := c.exec(ctx, text.Body, false, nil); err != nil {
 			return err
 		}
 	}

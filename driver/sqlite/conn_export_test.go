@@ -60,21 +60,3 @@ func (c *Conn) OpenIterations() (n int) {
 	}
 	return n
 }
-
-// Statements splits a script.
-func Statements(script string) (bodies []string) {
-	for script != "" {
-		t := parseStatement(script)
-		script = t.rest
-		if t.body != "" {
-			bodies = append(bodies, t.body)
-		}
-	}
-	return bodies
-}
-
-// NamedParameters says whether the first statement of text has named parameters.
-func NamedParameters(text string) bool { return parseStatement(text).named }
-
-// ControlsTransaction says whether the first statement of text begins or ends a transaction.
-func ControlsTransaction(text string) bool { return parseStatement(text).control() }

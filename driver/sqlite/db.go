@@ -25,6 +25,7 @@ type DB struct {
 	made      made        // by Open, to be undone if it fails
 	once      sync.Once
 	claimed   []string     // in the registry of open files
+	facade    facade       // of SQL and SQLX
 	optimized atomic.Int64 // when PRAGMA optimize ran last, in nanoseconds
 }
 
@@ -68,7 +69,7 @@ func (db *DB) Close(ctx context.Context) error {
 	if err == nil || db.State() == lifecycle.Closed {
 		db.unclaim()
 	}
-	return err
+	return errors.Join(err, db.closeSQL())
 }
 
 func (db *DB) unclaim() {

@@ -76,6 +76,11 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 		err = errors.Join(err, c.close())
 		return nil, err
 	}
+	if info.Role == lifecycle.Foreign {
+		if err := c.serveSQL(); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
 	if first {
 		d.remember(info.Generation, before, ids)
 	}
@@ -164,17 +169,44 @@ func (d *storeDriver) asOperation(c *Conn, f func() error) error {
 }
 
 // Begin tells the connection its operation's context.
-func (d *storeDriver) Begin(ctx context.Context, c *Conn) { c.setOp(ctx) }
+func (d *storeDriver) Begin(ctx context.Context, c *Conn) {
+	if c.session == nil {
+		c.setOp(ctx)
+	}
+}
 
 // Interrupt stops the statement that runs.
-func (d *storeDriver) Interrupt(c *Conn) { c.interrupt() }
+func (d *storeDriver) Interrupt(c *Conn) {
+	if c.session != nil {
+		c.session.Interrupt()
+		return
+	}
+	c.interrupt()
+}
 
 // Reset cleans up after an operation.
-func (d *storeDriver) Reset(c *Conn) error { return c.reset() }
+func (d *storeDriver) Reset(c *Conn) error {
+	if c.session != nil {
+		return c.session.Reset()
+	}
+	return c.reset()
+}
+
+// Describe says what an operation of database/sql is doing.
+func (d *storeDriver) Describe(c *Conn) string {
+	if c.session != nil {
+		return c.session.Describe()
+	}
+	return ""
+}
 
 // Sever closes the connection under its operation.
 func (d *storeDriver) Sever(c *Conn, done func(error)) {
-	c.sever(func(err error) {
+	sever := c.sever
+	if c.session != nil {
+		sever = c.session.Sever
+	}
+	sever(func(err error) {
 		d.live.Add(-1)
 		done(err)
 	})
@@ -183,6 +215,9 @@ func (d *storeDriver) Sever(c *Conn, done func(error)) {
 // Close closes a connection.
 func (d *storeDriver) Close(c *Conn) error {
 	defer d.live.Add(-1)
+	if c.session != nil {
+		return c.session.Close()
+	}
 	return c.close()
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"io"
+
+	"github.com/quiesce-go/quiesce/internal/sqltext"
 )
 
 const (
@@ -156,31 +158,31 @@ func (c *Conn) release(s *stmt) {
 // prepare compiles text, after refusing what the engines treat differently or
 // what would end a transaction behind our back.
 func (c *Conn) prepare(op, text string, w *watch) (*stmt, error) {
-	parsed := parseStatement(text)
+	parsed := sqltext.Parse(text)
 	switch {
-	case parsed.nul:
+	case parsed.NUL:
 		return nil, c.refuse(op, text, fmt.Errorf("%w: it contains a NUL character", ErrNotOneStatement))
-	case parsed.body == "":
+	case parsed.Body == "":
 		return nil, c.refuse(op, text, fmt.Errorf("%w: it is empty", ErrNotOneStatement))
-	case parsed.more():
+	case parsed.More():
 		return nil, c.refuse(op, text, fmt.Errorf("%w: there is more after the first", ErrNotOneStatement))
-	case parsed.named:
+	case parsed.Named:
 		return nil, c.refuse(op, text, fmt.Errorf("%w: it has named parameters", ErrParameters))
-	case parsed.control():
+	case parsed.Control():
 		return nil, c.refuse(op, text, ErrTransactionControl)
 	}
 	return c.compile(op, text, parsed, w)
 }
 
-func (c *Conn) compile(op, text string, parsed statementText, w *watch) (*stmt, error) {
+func (c *Conn) compile(op, text string, parsed sqltext.Statement, w *watch) (*stmt, error) {
 	w.calling()
-	prep, err := c.raw.PrepareContext(context.Background(), parsed.body) // modernc treats a text with anything after the semicolon as a script
+	prep, err := c.raw.PrepareContext(context.Background(), parsed.Body) // modernc treats a text with anything after the semicolon as a script
 	w.called()
 	if err != nil {
 		return nil, c.fail(op, text, err, w)
 	}
 	s := &stmt{text: text, prep: prep, params: c.raw.Parameters(prep), reads: c.raw.ReadOnly(prep)}
-	s.changes = parsed.changes() && !s.reads // a WITH may be a SELECT
+	s.changes = parsed.Changes() && !s.reads // a WITH may be a SELECT
 	var ok1, ok2 bool
 	s.queryer, ok1 = prep.(driver.StmtQueryContext)
 	s.execer, ok2 = prep.(driver.StmtExecContext)

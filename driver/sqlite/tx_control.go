@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/sqltext"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -57,7 +58,7 @@ func (c *Conn) controlStmt(how control) (*stmt, error) {
 		return s, nil
 	}
 	text := controlTexts[how]
-	s, err := c.compile("prepare", text, parseStatement(text), nil)
+	s, err := c.compile("prepare", text, sqltext.Parse(text), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (c *Conn) controlText(text string) (*stmt, error) {
 	if s := c.stmts.get(text); s != nil {
 		return s, nil
 	}
-	s, err := c.compile("prepare", text, parseStatement(text), nil)
+	s, err := c.compile("prepare", text, sqltext.Parse(text), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func (engine) Open(path string, o sqlite.OpenOptions) (sqlite.Raw, error) {
 	return c, nil
 }
 
+// Driver returns a driver like the one that opens the connections.
+func (engine) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
 // ErrorCode returns the extended result code that the driver recorded.
 func (engine) ErrorCode(err error) (int, bool) {
 	var e sqlite3.Error

@@ -41,6 +41,9 @@ func (engine) Open(path string, o sqlite.OpenOptions) (sqlite.Raw, error) {
 	return c, nil
 }
 
+// Driver returns a driver like the one that opens the connections.
+func (engine) Driver() driver.Driver { return &moderncsqlite.Driver{} }
+
 // ErrorCode returns the result code that the driver recorded, which is the extended one.
 func (engine) ErrorCode(err error) (int, bool) {
 	var e *moderncsqlite.Error

@@ -1,58 +1,51 @@
-package sqlite
+// Package sqltext understands as much of SQL as has to be known before an
+// engine sees it: where a statement ends, what its first word is, and whether
+// it has named parameters. mattn silently drops what follows the first
+// statement of a prepared text, modernc runs it; neither says so.
+package sqltext
 
 import "strings"
 
-// How much of SQL has to be understood before the engine sees it: where a
-// statement ends, what its first word is, and whether it has named
-// parameters. mattn silently drops what follows the first statement of a
-// prepared text, modernc runs it; neither says so.
-
-// statementText is the first statement of a text.
-type statementText struct {
-	body  string // without what surrounds it; "" where there is none
-	rest  string // what follows the semicolon that ends it
-	verb  string // its first word
-	named bool   // it has a parameter like :name, @name, $name
-	nul   bool   // the text contains a NUL, where SQLite would stop reading
+// Statement is the first statement of a text.
+type Statement struct {
+	Body  string // without what surrounds it; "" where there is none
+	Rest  string // what follows the semicolon that ends it
+	Verb  string // its first word
+	Named bool   // it has a parameter like :name, @name, $name
+	NUL   bool   // the text contains a NUL, where SQLite would stop reading
 }
 
-// more says whether anything but comments follows the statement.
-func (t statementText) more() bool {
-	for rest := t.rest; rest != ""; {
-		next := parseStatement(rest)
-		if next.body != "" {
+// More says whether anything but comments follows the statement.
+func (t Statement) More() bool {
+	for rest := t.Rest; rest != ""; {
+		next := Parse(rest)
+		if next.Body != "" {
 			return true
 		}
-		rest = next.rest
+		rest = next.Rest
 	}
 	return false
 }
 
-// control says whether the statement begins or ends a transaction or a savepoint.
-func (t statementText) control() bool {
-	return t.is("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
+// Control says whether the statement begins or ends a transaction or a savepoint.
+func (t Statement) Control() bool {
+	return t.Is("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
 }
 
-// changes says whether the statement may be one that counts the rows it changed.
-func (t statementText) changes() bool {
-	return t.is("INSERT", "UPDATE", "DELETE", "REPLACE", "WITH")
+// Changes says whether the statement may be one that counts the rows it changed.
+func (t Statement) Changes() bool {
+	return t.Is("INSERT", "UPDATE", "DELETE", "REPLACE", "WITH")
 }
 
-func (t statementText) is(verbs ...string) bool {
-	for _, verb := range verbs {
-		if strings.EqualFold(t.verb, verb) {
-			return true
-		}
-	}
-	return false
-}
+// Is says whether the statement begins with one of the verbs.
+func (t Statement) Is(verbs ...string) bool { return IsWord(t.Verb, verbs...) }
 
-// parseStatement finds the first statement of a text. A trigger contains
+// Parse finds the first statement of a text. A trigger contains
 // semicolons: it ends with the one after an END that follows another one, as
 // sqlite3_complete has it.
-func parseStatement(text string) statementText {
+func Parse(text string) Statement {
 	var (
-		t         = statementText{nul: strings.IndexByte(text, 0) >= 0}
+		t         = Statement{NUL: strings.IndexByte(text, 0) >= 0}
 		start     = -1
 		words     int  // seen so far, those of EXPLAIN not counted
 		create    bool // the first word is CREATE
@@ -73,42 +66,43 @@ func parseStatement(text string) statementText {
 				i += n
 				continue
 			}
-			t.body, t.rest = text[start:i], text[i+n:]
+			t.Body, t.Rest = text[start:i], text[i+n:]
 			return t
 		}
 		if start < 0 {
 			start = i
 			if kind == word {
-				t.verb = tok
+				t.Verb = tok
 			}
 		}
 		if kind == variable {
-			t.named = true
+			t.Named = true
 		}
 		if kind == word {
 			switch {
-			case words == 0 && isWord(tok, "EXPLAIN", "QUERY", "PLAN"):
+			case words == 0 && IsWord(tok, "EXPLAIN", "QUERY", "PLAN"):
 				words-- // made up for below
 			case words == 0:
-				create = isWord(tok, "CREATE")
-			case create && isWord(tok, "TEMP", "TEMPORARY") && words == 1:
+				create = IsWord(tok, "CREATE")
+			case create && IsWord(tok, "TEMP", "TEMPORARY") && words == 1:
 				words--
 			case create && words == 1:
-				trigger = isWord(tok, "TRIGGER")
+				trigger = IsWord(tok, "TRIGGER")
 			}
 			words++
 		}
-		end = trigger && semicolon && kind == word && isWord(tok, "END")
+		end = trigger && semicolon && kind == word && IsWord(tok, "END")
 		semicolon = false
 		i += n
 	}
 	if start >= 0 {
-		t.body = text[start:]
+		t.Body = text[start:]
 	}
 	return t
 }
 
-func isWord(tok string, words ...string) bool {
+// IsWord compares a token with keywords, whatever their case.
+func IsWord(tok string, words ...string) bool {
 	for _, w := range words {
 		if strings.EqualFold(tok, w) {
 			return true
@@ -182,4 +176,33 @@ func quoted(s string, quote byte) int {
 
 func isIdent(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c >= 0x80
+}
+
+// Tokens returns the first n tokens of a text, without spaces and comments.
+func Tokens(text string, n int) []string {
+	var tokens []string
+	for i := 0; i < len(text) && len(tokens) < n; {
+		kind, length := token(text[i:])
+		if kind != blank {
+			tokens = append(tokens, text[i:i+length])
+		}
+		i += length
+	}
+	return tokens
+}
+
+// Verb returns the first word of a text, without looking further.
+func Verb(text string) string {
+	for i := 0; i < len(text); {
+		kind, n := token(text[i:])
+		switch kind {
+		case blank, semi:
+			i += n
+		case word:
+			return text[i : i+n]
+		default:
+			return ""
+		}
+	}
+	return ""
 }

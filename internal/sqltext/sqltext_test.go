@@ -1,11 +1,11 @@
-package sqlite_test
+package sqltext_test
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/sqltext"
 )
 
 func TestScriptsAreSplitWhereSQLiteSplitsThem(t *testing.T) {
@@ -29,7 +29,7 @@ func TestScriptsAreSplitWhereSQLiteSplitsThem(t *testing.T) {
 		{"SELECT 'never ends; SELECT 2", []string{"SELECT 'never ends; SELECT 2"}},
 		{"SELECT 1 /* never ends; SELECT 2", []string{"SELECT 1 /* never ends; SELECT 2"}},
 	} {
-		if diff := cmp.Diff(test.want, sqlite.Statements(test.script)); diff != "" {
+		if diff := cmp.Diff(test.want, statements(test.script)); diff != "" {
 			t.Errorf("%q: (-want +got)\n%s", test.script, diff)
 		}
 	}
@@ -42,7 +42,7 @@ func TestTransactionControlIsRecognised(t *testing.T) {
 		"SELECT 1": false, "EXPLAIN COMMIT": false, "CREATE TABLE begin (v)": false, "INSERT INTO t VALUES ('COMMIT')": false, "": false,
 		"PRAGMA user_version": false,
 	} {
-		if got := sqlite.ControlsTransaction(text); got != want {
+		if got := sqltext.Parse(text).Control(); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
@@ -54,8 +54,36 @@ func TestNamedParametersAreRecognised(t *testing.T) {
 		"SELECT ?": false, "SELECT ?1": false, "SELECT ':a'": false, "SELECT 1 -- :a": false, "SELECT a$b": false, "SELECT [:a], \"@b\"": false,
 		"SELECT x->>'$.a'": false,
 	} {
-		if got := sqlite.NamedParameters(text); got != want {
+		if got := sqltext.Parse(text).Named; got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// statements splits a script.
+func statements(script string) (bodies []string) {
+	for script != "" {
+		t := sqltext.Parse(script)
+		script = t.Rest
+		if t.Body != "" {
+			bodies = append(bodies, t.Body)
+		}
+	}
+	return bodies
+}
+
+func TestTokensAndVerb(t *testing.T) {
+	text := " ;/* a */ pragma main . foreign_keys=OFF -- c"
+	if got := sqltext.Verb(text); got != "pragma" {
+		t.Errorf("the verb is %q", got)
+	}
+	want := []string{"pragma", "main", ".", "foreign_keys", "=", "OFF"}
+	if diff := cmp.Diff(want, sqltext.Tokens(text[2:], 9)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, text := range []string{"", " -- SELECT", "(SELECT 1)", "'SELECT'"} {
+		if got := sqltext.Verb(text); got != "" {
+			t.Errorf("%q: the verb is %q", text, got)
 		}
 	}
 }

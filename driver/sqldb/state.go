@@ -1,0 +1,216 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/quiesce-go/quiesce/internal/sqltext"
+)
+
+// State that SQL text gives to a connection does not vanish with the physical
+// one. Settings and attached databases are restored on the next one; temporary
+// objects and transactions cannot be, so that they keep the connection in flight.
+
+// after looks at what a statement has done to the connection.
+func (c *conn) after(ctx context.Context, t *text, args []driver.NamedValue, err error) {
+	if err != nil {
+		c.settled(err)
+		return
+	}
+	if !t.state || c.s.guard.Severed() {
+		return
+	}
+	stmts := t.script
+	if len(stmts) == 0 {
+		stmts = []sqltext.Statement{{Body: t.sql, Verb: t.verb}}
+	}
+	wasOpen := c.tx.open
+	objects := c.temp
+	for _, stmt := range stmts {
+		switch {
+		case controls(stmt.Verb):
+			c.controlled(stmt)
+		case stmt.Is("PRAGMA"):
+			c.settings.pragma(stmt.Body, wasOpen || c.tx.open)
+		case stmt.Is("ATTACH", "DETACH"):
+			c.settings.attach(stmt, args)
+		case stmt.Is("CREATE", "DROP"):
+			objects = true
+			if c.s.can.autocommit == nil {
+				c.temp = c.temp || createsTemporary(stmt.Body)
+			}
+		}
+	}
+	if objects && c.s.can.autocommit != nil {
+		c.temp = c.s.hasTemporary(ctx)
+	}
+}
+
+// controlled follows a statement that may have begun or ended a transaction.
+func (c *conn) controlled(stmt sqltext.Statement) {
+	if c.tx.api {
+		return // its end is Commit or Rollback, as for database/sql
+	}
+	open := c.tx.open
+	if c.s.can.autocommit != nil {
+		open = !c.s.autocommit()
+	} else {
+		open = c.tx.follow(stmt)
+	}
+	if open == c.tx.open {
+		return
+	}
+	if open {
+		c.tx.open = true
+		c.f.entered(c)
+	} else {
+		c.f.left(c)
+		c.tx = transaction{}
+	}
+	c.s.began = open
+	c.s.inTx.Store(open)
+}
+
+// follow says whether a transaction is open after stmt, as far as its text tells.
+func (tx *transaction) follow(stmt sqltext.Statement) bool {
+	tokens := append(sqltext.Tokens(stmt.Body, 4), "", "", "", "")
+	name := tokens[1]
+	if sqltext.IsWord(name, "SAVEPOINT") {
+		name = tokens[2]
+	}
+	switch {
+	case stmt.Is("BEGIN", "START"):
+		return true
+	case stmt.Is("COMMIT", "END"):
+		return false
+	case stmt.Is("ROLLBACK"):
+		return tx.open && slices.ContainsFunc(tokens[1:], func(t string) bool { return sqltext.IsWord(t, "TO") })
+	case stmt.Is("SAVEPOINT") && !tx.open:
+		tx.savepoint = name
+		return true
+	case stmt.Is("RELEASE"):
+		return tx.open && (tx.savepoint == "" || !strings.EqualFold(tx.savepoint, name))
+	}
+	return tx.open
+}
+
+func createsTemporary(body string) bool {
+	tokens := sqltext.Tokens(body, 2)
+	return len(tokens) == 2 && sqltext.IsWord(tokens[0], "CREATE") && sqltext.IsWord(tokens[1], "TEMP", "TEMPORARY")
+}
+
+// hasTemporary asks SQLite for temporary objects.
+func (s *Session) hasTemporary(ctx context.Context) (has bool) {
+	_ = s.call(func() error {
+		p, err := s.prepare(context.WithoutCancel(ctx), "SELECT 1 FROM temp.sqlite_master LIMIT 1")
+		if err != nil {
+			return err
+		}
+		defer p.close() //nolint:errcheck // it was read to its end
+		rows, err := p.query(context.WithoutCancel(ctx), nil)
+		if err != nil {
+			return err
+		}
+		defer rows.Close() //nolint:errcheck // it was read to its end
+		values := make([]driver.Value, len(rows.Columns()))
+		switch err := rows.Next(values); err {
+		case nil:
+			has = true
+		case io.EOF:
+		default:
+			has = true // better in flight without a reason than gone without a word
+		}
+		return nil
+	})
+	return has
+}
+
+// settings is what SQL text has set on a virtual connection, in the order in
+// which it has to be restored.
+type settings struct{ list []setting }
+
+type setting struct {
+	kind string // "attach", or "pragma"
+	key  string // the schema's name, or the pragma's
+	sql  string
+	args []driver.NamedValue
+}
+
+// restorable are the settings that belong to a connection. Others belong to
+// the file (user_version, journal_mode, …), to a moment (wal_checkpoint,
+// integrity_check, …) or to a transaction (defer_foreign_keys).
+var restorable = []string{
+	"analysis_limit", "automatic_index", "busy_timeout", "cache_size", "cache_spill", "case_sensitive_like",
+	"cell_size_check", "checkpoint_fullfsync", "count_changes", "empty_result_callbacks", "foreign_keys",
+	"full_column_names", "fullfsync", "ignore_check_constraints", "journal_size_limit", "legacy_alter_table",
+	"locking_mode", "max_page_count", "mmap_size", "query_only", "read_uncommitted", "recursive_triggers",
+	"reverse_unordered_selects", "secure_delete", "short_column_names", "synchronous", "temp_store", "threads",
+	"trusted_schema", "wal_autocheckpoint", "writable_schema",
+}
+
+// pragma remembers PRAGMA [schema.]name = value or (value).
+func (s *settings) pragma(body string, inTransaction bool) {
+	tokens := sqltext.Tokens(body, 6)[1:]
+	schema := ""
+	if len(tokens) > 2 && tokens[1] == "." {
+		schema, tokens = strings.ToLower(unquoted(tokens[0])), tokens[2:]
+	}
+	if len(tokens) < 3 || tokens[1] != "=" && tokens[1] != "(" {
+		return // it asks
+	}
+	name := strings.ToLower(unquoted(tokens[0]))
+	switch {
+	case !slices.Contains(restorable, name):
+		return
+	case name == "foreign_keys" && inTransaction:
+		return // SQLite ignores it there
+	}
+	s.put(setting{kind: "pragma", key: schema + "." + name, sql: body})
+}
+
+// attach remembers ATTACH, and forgets it after DETACH.
+func (s *settings) attach(stmt sqltext.Statement, args []driver.NamedValue) {
+	tokens := sqltext.Tokens(stmt.Body, 1000)
+	schema := strings.ToLower(unquoted(tokens[len(tokens)-1]))
+	if stmt.Is("ATTACH") {
+		s.put(setting{kind: "attach", key: schema, sql: stmt.Body, args: slices.Clone(args)})
+		return
+	}
+	s.list = slices.DeleteFunc(s.list, func(o setting) bool {
+		return o.kind == "attach" && o.key == schema || o.kind == "pragma" && strings.HasPrefix(o.key, schema+".")
+	})
+}
+
+func unquoted(token string) string {
+	if len(token) >= 2 && strings.IndexByte("'\"`[", token[0]) >= 0 {
+		return token[1 : len(token)-1]
+	}
+	return token
+}
+
+// put adds a setting at the end, in the place of an earlier one of the same.
+func (s *settings) put(new setting) {
+	s.list = slices.DeleteFunc(s.list, func(o setting) bool { return o.kind == new.kind && o.key == new.key })
+	s.list = append(s.list, new)
+}
+
+// replay restores the settings on a fresh physical connection.
+func (s *settings) replay(ctx context.Context, session *Session) error {
+	for _, set := range s.list {
+		if _, err := session.exec(ctx, parse(set.sql), nil, set.args); err != nil {
+			return fmt.Errorf("sqldb: restore %q on a new connection: %w", shorten(set.sql), err)
+		}
+	}
+	return nil
+}
+
+// noRows is the result of a query that has none.
+type noRows struct{}
+
+func (noRows) Columns() []string         { return nil }
+func (noRows) Close() error              { return nil }
+func (noRows) Next([]driver.Value) error { return io.EOF }

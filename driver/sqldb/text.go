@@ -1,0 +1,151 @@
+package sqldb
+
+import (
+	"container/list"
+	"errors"
+	"strings"
+
+	"github.com/quiesce-go/quiesce/internal/sqltext"
+)
+
+const (
+	defaultStatements = 64
+	longestKept       = 16 << 10 // longer texts are built, and rarely come again
+)
+
+// text is what is known about an SQL text, and, for a text that comes without
+// a statement of its own, the statement that was prepared for it.
+type text struct {
+	sql     string
+	script  []sqltext.Statement // its statements, where there is more than one, or none
+	verb    string              // of a single statement
+	queries bool                // it may be queried as a prepared statement
+	execs   bool                // it may be executed as one
+	state   bool                // it may change the state of the connection: transaction, settings, …
+
+	prep *prepared
+	elem *list.Element
+	kept bool
+}
+
+func parse(sql string) *text {
+	t := &text{sql: sql}
+	first := sqltext.Parse(sql)
+	if first.Body == "" || first.More() {
+		for rest := sql; rest != ""; {
+			s := sqltext.Parse(rest)
+			rest = s.Rest
+			if s.Body != "" {
+				t.script = append(t.script, s)
+				t.state = t.state || changesState(s.Verb)
+			}
+		}
+		if len(t.script) == 1 {
+			t.verb = t.script[0].Verb
+		}
+		return t
+	}
+	t.verb = first.Verb
+	t.state = changesState(t.verb)
+	switch {
+	case first.NUL || first.Named:
+	case first.Is("SELECT", "VALUES"):
+		t.queries = true
+	case first.Is("WITH"):
+		t.queries = !returning(sql)
+	case first.Is("INSERT", "UPDATE", "DELETE", "REPLACE"):
+		t.execs = !returning(sql) // whose Exec mattn leaves unfinished where the statement is not closed
+	}
+	return t
+}
+
+func returning(sql string) bool {
+	const word = "RETURNING"
+	for i := 0; i+len(word) <= len(sql); i++ {
+		if (sql[i] == 'R' || sql[i] == 'r') && strings.EqualFold(sql[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// changesState tells the statements after which the connection may not be what it was.
+func changesState(verb string) bool {
+	return controls(verb) || sqltext.IsWord(verb, "PRAGMA", "ATTACH", "DETACH", "CREATE", "DROP", "ALTER")
+}
+
+func controls(verb string) bool {
+	return sqltext.IsWord(verb, "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
+}
+
+// texts are the SQL texts that came last on one connection.
+type texts struct {
+	most   int
+	byText map[string]*text
+	order  list.List // the most recent first
+	last   *text
+}
+
+func (c *texts) init(most int) {
+	c.most = max(most, 0)
+	c.byText = make(map[string]*text)
+}
+
+// get returns what is known about sql.
+func (c *texts) get(sql string) (*text, error) {
+	if t := c.last; t != nil && t.sql == sql {
+		return t, nil
+	}
+	t := c.byText[sql]
+	if t != nil {
+		c.order.MoveToFront(t.elem)
+		c.last = t
+		return t, nil
+	}
+	t = parse(sql)
+	if len(sql) > longestKept || c.most == 0 {
+		return t, nil
+	}
+	t.kept = true
+	t.elem = c.order.PushFront(t)
+	c.byText[sql] = t
+	c.last = t
+	return t, c.trim(c.most)
+}
+
+// trim forgets the texts beyond the given number that nobody uses, the oldest first.
+func (c *texts) trim(most int) error {
+	var err error
+	for e := c.order.Back(); e != nil && len(c.byText) > most; {
+		t, newer := e.Value.(*text), e.Prev()
+		if t.prep == nil || !t.prep.busy {
+			c.order.Remove(e)
+			delete(c.byText, t.sql)
+			t.kept = false
+			if t.prep != nil {
+				err = errors.Join(err, t.prep.close())
+				t.prep = nil
+			}
+			if c.last == t {
+				c.last = nil
+			}
+		}
+		e = newer
+	}
+	return err
+}
+
+// closeAll closes every statement. Nobody uses one any more.
+func (c *texts) closeAll() error {
+	var err error
+	for _, t := range c.byText {
+		if t.prep != nil {
+			err = errors.Join(err, t.prep.close())
+			t.prep = nil
+		}
+	}
+	clear(c.byText)
+	c.order.Init()
+	c.last = nil
+	return err
+}

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"sync"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/quiesce-go/quiesce/driver/sqldb"
+)
+
+// facade is the database/sql side of a DB, made when it is first asked for.
+type facade struct {
+	once sync.Once
+	sql  *sql.DB
+	sqlx *sqlx.DB
+}
+
+// SQL returns the database as a *sql.DB, for code that has one: sqlx, sqlc,
+// gorm, bun, goose, and an application's own. It obeys the same Pause, policy
+// and limits as Read and Write, every connection has the settings of Config,
+// and texts without a prepared statement of their own are as fast as with one;
+// see package sqldb for what is in flight, and what happens to it.
+//
+// Every call returns the same *sql.DB. How many connections it opens is up to
+// its SetMaxOpenConns; it keeps Config.MaxReaders of them idle. DB's Close closes it.
+func (db *DB) SQL() *sql.DB {
+	db.facade.once.Do(func() {
+		cfg := &db.driver.cfg
+		connector := sqldb.NewConnector(db.Connections, (*Conn).sqlSession, driverOf(cfg.Engine), sqldb.Options{SingleWriter: cfg.SingleWriter})
+		db.facade.sql = sql.OpenDB(connector)
+		db.facade.sql.SetMaxIdleConns(db.Stats().MaxReaders)
+		db.facade.sqlx = sqlx.NewDb(db.facade.sql, "sqlite3")
+	})
+	return db.facade.sql
+}
+
+// SQLX is SQL as a *sqlx.DB. Every call returns the same.
+func (db *DB) SQLX() *sqlx.DB {
+	db.SQL()
+	return db.facade.sqlx
+}
+
+// closeSQL closes the *sql.DB, if there is one.
+func (db *DB) closeSQL() error {
+	db.facade.once.Do(func() {}) // what has not been made yet is not made any more
+	if db.facade.sql == nil {
+		return nil
+	}
+	return db.facade.sql.Close()
+}
+
+// OpenSQL is Open for a program that wants nothing but a *sql.DB that can be
+// paused. The DB is what pauses it, and what has to be closed at the end.
+func OpenSQL(ctx context.Context, cfg Config) (*sql.DB, *DB, error) {
+	db, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db.SQL(), db, nil
+}
+
+// driverOf returns the driver of an engine, for programs that look at sql.DB.Driver.
+func driverOf(e Engine) driver.Driver {
+	if e, ok := e.(interface{ Driver() driver.Driver }); ok {
+		return e.Driver()
+	}
+	return nil
+}
+
+func (c *Conn) sqlSession() *sqldb.Session { return c.session }
+
+// serveSQL hands the connection, which has all its settings, over to database/sql.
+func (c *Conn) serveSQL() error {
+	if err := c.closeStatements(); err != nil {
+		return err
+	}
+	c.session = sqldb.NewSession(c.raw, sqldb.SessionConfig{
+		Statements: c.stmts.most, BusyTimeout: c.busyTimeout,
+		Busy: func(err error) bool {
+			code, ok := c.engine.ErrorCode(err)
+			return ok && code&0xff == codeBusy && code != codeBusySnapshot
+		},
+	})
+	return nil
+}
