@@ -384,7 +384,7 @@ func caseHolders(p *probe) {
 		p.fatal("a Pause that a read kept from its end returned %v (%T), in which errors.As finds no *lifecycle.HeldError", errText(err), err)
 	}
 	named := slices.ContainsFunc(held.Holders, func(h lifecycle.Holder) bool {
-		return h.Label == "load room list" && h.Role == lifecycle.Reader && !h.Since.IsZero()
+		return h.Label == "load room list" && h.Role != lifecycle.Writer && !h.Since.IsZero()
 	})
 	if !named || !strings.Contains(err.Error(), "load room list") {
 		p.broken("the error of a Pause that was kept from its end by a read with the label %q does not name it: %v", "load room list", err)

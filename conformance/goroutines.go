@@ -27,6 +27,9 @@ func labelled(p *probe, fn func()) {
 	})
 }
 
+// poolGoroutine is the goroutine that every *sql.DB has until its Close: it waits on a channel, and has no connection.
+const poolGoroutine = "database/sql.(*DB).connectionOpener"
+
 // leftGoroutines lists the stacks of the goroutines with p's label, apart from the case's own.
 func leftGoroutines(p *probe) string {
 	value, _ := pprof.Label(p.ctx, leakLabel)
@@ -37,7 +40,7 @@ func leftGoroutines(p *probe) string {
 	needle := fmt.Sprintf("%q:%q", leakLabel, value)
 	var left []string
 	for _, block := range strings.Split(b.String(), "\n\n") {
-		if strings.Contains(block, needle) && !strings.Contains(block, "conformance.leftGoroutines") {
+		if strings.Contains(block, needle) && !strings.Contains(block, "conformance.leftGoroutines") && !strings.Contains(block, poolGoroutine) {
 			left = append(left, block)
 		}
 	}

@@ -29,6 +29,9 @@ func (d *source) Open(ctx context.Context, info lifecycle.OpenInfo) (*Session, e
 		}
 	}
 	conn, err := d.connector.Connect(ctx)
+	if err != nil && d.cfg.Path != "" {
+		err = (&file{path: d.cfg.Path}).why(err)
+	}
 	if err != nil {
 		return nil, openError(d.cfg.Name, err)
 	}
@@ -93,8 +96,28 @@ func (d *source) Close(s *Session) error {
 	return s.Close()
 }
 
-// verifiedSource is a source whose user has a proof that nothing is held.
-type verifiedSource struct{ *source }
+// driver returns the source with as much of lifecycle's optional interfaces as it is configured for.
+func (d *source) driver() lifecycle.Driver[*Session] {
+	switch f := (&file{path: d.cfg.Path}); {
+	case d.cfg.Path != "" && d.cfg.Verify != nil:
+		return struct {
+			verified
+			*file
+		}{verified{d}, f}
+	case d.cfg.Path != "":
+		return struct {
+			*source
+			*file
+		}{d, f}
+	case d.cfg.Verify != nil:
+		return verified{d}
+	default:
+		return d
+	}
+}
+
+// verified is a source whose user has a proof that nothing is held.
+type verified struct{ *source }
 
 // Verify asks for the proof.
-func (d verifiedSource) Verify(ctx context.Context) error { return d.cfg.Verify(ctx) }
+func (d verified) Verify(ctx context.Context) error { return d.cfg.Verify(ctx) }

@@ -31,6 +31,11 @@ type Config struct {
 	// StartPaused opens nothing: the first Resume does.
 	StartPaused bool
 
+	// Path is the file that the database lives in, where it lives in one. A
+	// Resume then fails with lifecycle.ErrMissing where it is gone, and with
+	// ErrReplaced where another file has its place; driver/sqlite knows more.
+	Path string
+
 	// Setup runs on every physical connection, right after it was opened. It is
 	// the place for settings that the data source name does not have.
 	Setup func(ctx context.Context, conn driver.Conn) error
@@ -65,11 +70,7 @@ func Open(ctx context.Context, connector driver.Connector, cfg Config) (*Store, 
 		cfg.Name = "sql"
 	}
 	d := &source{connector: connector, cfg: cfg}
-	var drv lifecycle.Driver[*Session] = d
-	if cfg.Verify != nil {
-		drv = verifiedSource{d}
-	}
-	conns, err := lifecycle.Open(ctx, drv, lifecycle.Config[*Session]{
+	conns, err := lifecycle.Open(ctx, d.driver(), lifecycle.Config[*Session]{
 		Name: cfg.Name, MaxReaders: 1, Timeout: cfg.Timeout, Grace: cfg.Grace,
 		WhenPaused: cfg.WhenPaused, StartPaused: cfg.StartPaused, Verify: cfg.Verify != nil, Observer: cfg.Observer,
 	})

@@ -117,7 +117,7 @@ func openStore(ctx context.Context, engine sqlite.Engine, path string, o conform
 	db, err := sqlite.Open(ctx, sqlite.Config{
 		Engine: engine, Path: path, SchemaVersion: 7, Verify: true, BusyTimeout: 2 * time.Second,
 		MaxReaders: o.MaxReaders, Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused, StartPaused: o.StartPaused,
-		BeforeRelease: hook(o.BeforeRelease), AfterReopen: hook(o.AfterReopen),
+		BeforeRelease: hook(o.BeforeRelease), AfterReopen: hook(o.AfterReopen), SingleWriter: true,
 		CacheSize: 1_234_000, // one that SQLite has not by itself
 	})
 	if err != nil || o.StartPaused {

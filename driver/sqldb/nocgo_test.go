@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package sqldb_test
+
+const withCgo = false
