@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/goroutine"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -26,7 +27,7 @@ type facade struct {
 	name string
 
 	mu     sync.Mutex
-	inside map[uint64]*entered // transactions, by the goroutine that began them
+	inside map[uintptr]*entered // transactions, by the goroutine that began them
 }
 
 // entered is a transaction that is open.
@@ -41,7 +42,7 @@ type entered struct {
 //
 // It is for authors of lifecycle's drivers; Open is what a program needs.
 func NewConnector[C comparable](conns *lifecycle.Connections[C], session func(C) *Session, drv driver.Driver, o Options) driver.Connector {
-	f := &facade{Options: o, name: conns.Name(), inside: make(map[uint64]*entered)}
+	f := &facade{Options: o, name: conns.Name(), inside: make(map[uintptr]*entered)}
 	return &connector{driver: drv, connect: func() driver.Conn {
 		c := &conn{f: f}
 		h := &foreign[C]{conn: conns.Foreign(), session: session}
@@ -108,7 +109,7 @@ func (e *NestedError) Unwrap() error { return lifecycle.ErrNested }
 
 // entered and left tell of a virtual connection's transaction.
 func (f *facade) entered(c *conn) {
-	c.tx.id = goroutine()
+	c.tx.id = goroutine.ID()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inside[c.tx.id] = &entered{c, time.Now()}
@@ -126,8 +127,9 @@ func (f *facade) left(c *conn) {
 func (f *facade) nested(c *conn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.inside[goroutine()]
-	if e == nil || e.conn == c {
+	me := goroutine.ID()
+	e := f.inside[me]
+	if e == nil || me == 0 || e.conn == c {
 		return nil
 	}
 	what := "a transaction"

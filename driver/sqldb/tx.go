@@ -25,11 +25,11 @@ var errInterrupted = fmt.Errorf("sqldb: %w", lifecycle.ErrInterrupted)
 // transaction is the one of a virtual connection.
 type transaction struct {
 	open      bool
-	api       bool   // begun by BeginTx
-	readOnly  bool   // … for reading only, where writers take turns
-	cut       error  // it was taken away before its end: the answer to everything
-	savepoint string // where its driver cannot be asked: the savepoint that began it
-	id        uint64 // of the goroutine that began it
+	api       bool    // begun by BeginTx
+	readOnly  bool    // … for reading only, where writers take turns
+	cut       error   // it was taken away before its end: the answer to everything
+	savepoint string  // where its driver cannot be asked: the savepoint that began it
+	id        uintptr // of the goroutine that began it
 }
 
 // tx is what database/sql gets.
