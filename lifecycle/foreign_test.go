@@ -188,3 +188,113 @@ func TestForeignHandleBearsMisuse(t *testing.T) {
 		}
 	})
 }
+
+// A Foreign operation that writes is one of the store's writers.
+func TestForeignWritesTakeTurnsWithWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newFake(t), config{})
+		a, b := s.Foreign(), s.Foreign()
+		_, _, err := a.BeginWrite(background)
+		wantNil(t, err, "BeginWrite")
+		inWrite, leave := make(chan struct{}), make(chan struct{})
+		write := begin(func() error {
+			return s.Write(background, func(*fakeConn) error { close(inWrite); <-leave; return nil })
+		})
+		waiting(t, write, "a Foreign write is under way")
+		_, _, err = b.Begin(background)
+		wantNil(t, err, "a Foreign read beside them")
+		promote := begin(func() error { return b.Promote(background) })
+		waiting(t, promote, "the Write comes first")
+		wantNil(t, a.End(nil), "End")
+		<-inWrite
+		waiting(t, promote, "the Write is under way")
+		close(leave)
+		wantNil(t, returned(t, write, "Write"), "Write")
+		wantNil(t, returned(t, promote, "Promote"), "Promote")
+		wantNil(t, b.Promote(background), "Promote of what is a writer already")
+		wantNil(t, b.End(nil), "End")
+		wantNil(t, s.Write(background, func(*fakeConn) error { return nil }), "the gate is free again")
+	})
+}
+
+// A connection that is severed gives the gate on, whether its holder ever comes back or not.
+func TestForeignWriteThatIsSeveredLeavesTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{Grace: time.Second, Timeout: 3 * time.Second})
+		for _, promoted := range []bool{false, true} {
+			f := s.Foreign()
+			if promoted {
+				_, _, err := f.Begin(background)
+				wantNil(t, errors.Join(err, f.Promote(background)), "Begin and Promote")
+			} else {
+				_, _, err := f.BeginWrite(background)
+				wantNil(t, err, "BeginWrite")
+			}
+			if err := s.Pause(background); err != nil { // it may end a moment after its deadline
+				wantNil(t, s.Pause(background), "Pause")
+			}
+			d.nothingHeld(t)
+			wantNil(t, s.Resume(background), "Resume")
+			wantNil(t, s.Write(background, func(*fakeConn) error { return nil }), "Write in the next life")
+			wantErr(t, f.End(errFakeInterrupt), lifecycle.ErrInterrupted, "End")
+			wantNil(t, s.Write(background, func(*fakeConn) error { return nil }), "Write after End")
+			wantNil(t, f.Close(), "Close")
+		}
+	})
+}
+
+// An operation in flight is not kept from its end by the pause that waits for it.
+func TestForeignPromoteDoesNotWaitForAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newFake(t), config{WhenPaused: lifecycle.Wait})
+		f := s.Foreign()
+		_, _, err := f.Begin(background)
+		wantNil(t, err, "Begin")
+		p := pause(s)
+		waiting(t, p, "an operation is in flight")
+		wantNil(t, f.Promote(background), "Promote during the Pause")
+		wantNil(t, f.End(nil), "End")
+		wantNil(t, returned(t, p, "Pause"), "Pause")
+	})
+}
+
+// Whoever can tell that he would wait for himself is asked before he waits.
+func TestForeignOnWaitEndsABegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newFake(t), config{WhenPaused: lifecycle.Wait})
+		myself := errors.New("that is me")
+		f, other := s.Foreign(), s.Foreign()
+		f.OnWait(func() error { return myself })
+		_, _, err := other.BeginWrite(background)
+		wantNil(t, err, "BeginWrite")
+		_, _, err = f.BeginWrite(background)
+		wantErr(t, err, myself, "BeginWrite, which would wait for a writer")
+		_, _, err = f.Begin(background)
+		wantNil(t, errors.Join(err, f.End(nil)), "Begin, which waits for nobody")
+		p := pause(s)
+		waiting(t, p, "a write is in flight")
+		_, _, err = f.Begin(background)
+		wantErr(t, err, myself, "Begin, which would wait for the Resume")
+		_, _, err = f.Begin(lifecycle.WithPolicy(background, lifecycle.Fail))
+		wantErr(t, err, lifecycle.ErrPaused, "Begin that fails by itself")
+		wantNil(t, other.End(nil), "End")
+		wantNil(t, returned(t, p, "Pause"), "Pause")
+	})
+}
+
+// The context of one call is not that of what it leaves in flight.
+func TestForeignOperationOutlivesTheContextOfItsBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newFake(t), config{})
+		f := s.Foreign()
+		ctx, cancel := context.WithCancel(background)
+		c, _, err := f.Begin(ctx)
+		wantNil(t, err, "Begin")
+		cancel()
+		synctest.Wait()
+		wantNil(t, errors.Join(c.run(ended), f.End(nil)), "a statement after its end")
+		_, _, err = f.Begin(ctx)
+		wantErr(t, err, context.Canceled, "Begin with a context that has ended")
+	})
+}
