@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -96,7 +97,7 @@ func TestLateCancellationNeverHitsTheNextUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newFake(t), config{MaxReaders: 1})
 		for name, op := range map[string]operation{"read": s.Read, "write": s.Write} {
-			for range byTier(2000, 50000, 500000) {
+			for range tier.Count(2000, 50000, 500000) {
 				ctx, cancel := context.WithCancel(background)
 				done := make(chan struct{})
 				go func() { defer close(done); cancel() }()
@@ -157,7 +158,7 @@ func TestManyShortCancelledOperations(t *testing.T) {
 			}
 		})
 	}
-	time.AfterFunc(byTier(time.Second, time.Minute, 10*time.Minute), func() { close(stop) })
+	time.AfterFunc(tier.Duration(time.Second, time.Minute, 10*time.Minute), func() { close(stop) })
 	wg.Wait()
 	t.Logf("%d fine, %d cancelled", fine.Load(), cancelled.Load())
 }

@@ -3,7 +3,6 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -313,22 +312,3 @@ func within(t testing.TB, d time.Duration) context.Context {
 func nothing(*fakeConn) error { return nil }
 
 func statement(c *fakeConn) error { return c.run(ended) }
-
-// tier says how long the long tests may take: "short", "full" or "soak".
-func tier() string {
-	if t := os.Getenv("QUIESCE_TIER"); t != "" {
-		return t
-	}
-	return "short"
-}
-
-func byTier[T any](short, full, soak T) T {
-	switch tier() {
-	case "full":
-		return full
-	case "soak":
-		return soak
-	default:
-		return short
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -404,7 +405,7 @@ func TestW14HundredOverlappingPausesAndResumesEndInOneState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFake(t)
 		s := open(t, d, config{})
-		for range byTier(20, 500, 5000) {
+		for range tier.Count(20, 500, 5000) {
 			var wg sync.WaitGroup
 			for i := range 100 {
 				wg.Go(func() {
