@@ -91,6 +91,26 @@ func TestWaitForAConnectionToOpenIsBoundedByTheContext(t *testing.T) {
 	}
 }
 
+// Where opening takes longer than anybody waits, there would never be a reader otherwise.
+func TestReaderThatOpensTooLateServesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{MaxReaders: 2})
+		h := inGo(background, s.Read)
+		d.onOpen = func(context.Context, lifecycle.OpenInfo) error { time.Sleep(2 * time.Second); return nil }
+		start := time.Now()
+		wantErr(t, s.Read(within(t, time.Second), nothing), context.DeadlineExceeded, "a Read whose connection opens slowly")
+		wantErr(t, s.Read(within(t, time.Second/2), nothing), context.DeadlineExceeded, "a Read that finds all readers taken, one of them by its opening")
+		wantNil(t, s.Read(within(t, time.Second), statement), "a Read that waits until the reader is there")
+		wantAfter(t, start, 2*time.Second, "at the instant at which the opening ends")
+		wantNil(t, s.Read(background, statement), "the next Read")
+		if n := d.opened.Load(); n != 2 {
+			t.Errorf("%d connections were opened; want 2: the one that came too late is used", n)
+		}
+		wantNil(t, h.release(), "the other")
+	})
+}
+
 // The decision to interrupt and its delivery are apart in time; a late one must
 // never hit the next user of a connection.
 func TestLateCancellationNeverHitsTheNextUser(t *testing.T) {

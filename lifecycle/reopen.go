@@ -39,7 +39,7 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	}()
 	rep.Generation = g.number
 	start := time.Now()
-	res, err := g.pool.Acquire(r.ctx)
+	res, err := g.provide(r.ctx)
 	rep.Open = time.Since(start)
 	if err != nil {
 		if r.ctx.Err() != nil {
