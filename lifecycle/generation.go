@@ -88,6 +88,7 @@ func (g *generation[C]) acquire(ctx context.Context) (*slot[C], error) {
 		res, err = g.provide(waiting)
 	}
 	if err != nil {
+		g.released() // it may have had a place in the pool for a moment: see takeIdle
 		switch {
 		case g.closing.Load():
 			return nil, errShut
@@ -201,15 +202,16 @@ func (g *generation[C]) left() int {
 	return g.open
 }
 
-// takeIdle takes every idle connection out of everybody's reach, for closing, and closes the pool.
-func (g *generation[C]) takeIdle() []*slot[C] {
-	var taken []*slot[C]
+// takeIdle takes the idle readers out of everybody's reach, for closing. It
+// returns false where another reader is in the pool: whoever comes late has it
+// for a moment, or has a place in the pool for which puddle keeps it. He pokes the releaser when he leaves.
+func (g *generation[C]) takeIdle() (taken []*slot[C], all bool) {
 	for _, res := range g.pool.AcquireAllIdle() {
 		taken = append(taken, res.Value())
 		res.Hijack()
 	}
-	g.flush()
-	return append(taken, g.claimForeign()...)
+	st := g.pool.Stat()
+	return taken, st.IdleResources()+st.AcquiredResources() == 0
 }
 
 // claimForeign takes the idle Foreign connections, after flush: one that somebody

@@ -95,7 +95,9 @@ func (s *Connections[C]) takeBack(g *generation[C]) {
 		g.shut()
 	}
 	s.mu.Unlock()
-	for _, sl := range g.takeIdle() {
+	taken, _ := g.takeIdle()
+	g.flush()
+	for _, sl := range append(taken, g.claimForeign()...) {
 		g.close(sl)
 	}
 	g.dropIfGone()
