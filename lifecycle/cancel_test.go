@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -90,13 +91,33 @@ func TestWaitForAConnectionToOpenIsBoundedByTheContext(t *testing.T) {
 	}
 }
 
+// Where opening takes longer than anybody waits, there would never be a reader otherwise.
+func TestReaderThatOpensTooLateServesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		s := open(t, d, config{MaxReaders: 2})
+		h := inGo(background, s.Read)
+		d.onOpen = func(context.Context, lifecycle.OpenInfo) error { time.Sleep(2 * time.Second); return nil }
+		start := time.Now()
+		wantErr(t, s.Read(within(t, time.Second), nothing), context.DeadlineExceeded, "a Read whose connection opens slowly")
+		wantErr(t, s.Read(within(t, time.Second/2), nothing), context.DeadlineExceeded, "a Read that finds all readers taken, one of them by its opening")
+		wantNil(t, s.Read(within(t, time.Second), statement), "a Read that waits until the reader is there")
+		wantAfter(t, start, 2*time.Second, "at the instant at which the opening ends")
+		wantNil(t, s.Read(background, statement), "the next Read")
+		if n := d.opened.Load(); n != 2 {
+			t.Errorf("%d connections were opened; want 2: the one that came too late is used", n)
+		}
+		wantNil(t, h.release(), "the other")
+	})
+}
+
 // The decision to interrupt and its delivery are apart in time; a late one must
 // never hit the next user of a connection.
 func TestLateCancellationNeverHitsTheNextUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newFake(t), config{MaxReaders: 1})
 		for name, op := range map[string]operation{"read": s.Read, "write": s.Write} {
-			for range byTier(2000, 50000, 500000) {
+			for range tier.Count(2000, 50000, 500000) {
 				ctx, cancel := context.WithCancel(background)
 				done := make(chan struct{})
 				go func() { defer close(done); cancel() }()
@@ -157,7 +178,7 @@ func TestManyShortCancelledOperations(t *testing.T) {
 			}
 		})
 	}
-	time.AfterFunc(byTier(time.Second, time.Minute, 10*time.Minute), func() { close(stop) })
+	time.AfterFunc(tier.Duration(time.Second, time.Minute, 10*time.Minute), func() { close(stop) })
 	wg.Wait()
 	t.Logf("%d fine, %d cancelled", fine.Load(), cancelled.Load())
 }

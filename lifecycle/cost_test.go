@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -217,7 +218,7 @@ func TestPausedMeansNoTimer(t *testing.T) {
 
 // Ten thousand tenants' stores, most of them paused, must fit into one process.
 func TestPausedStoreKeepsLessThanOneKiB(t *testing.T) {
-	n := byTier(2000, 10_000, 100_000)
+	n := tier.Count(2000, 10_000, 100_000)
 	if testing.Short() {
 		n = 500
 	}
@@ -293,7 +294,7 @@ func TestM8PauseMeetsReadersThatOpenConnections(t *testing.T) {
 	s := open(t, d, config{MaxReaders: 16, Timeout: time.Minute})
 	slow := func(context.Context, lifecycle.OpenInfo) error { runtime.Gosched(); return nil }
 	d.onOpen = slow
-	for range byTier(300, 5000, 50000) {
+	for range tier.Count(300, 5000, 50000) {
 		start := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 8 {

@@ -13,7 +13,6 @@ import (
 func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *Report) error {
 	var (
 		owned    = false
-		look     = &backOff{20 * time.Microsecond, 10 * time.Millisecond}
 		backOff  = newBackOff()
 		timer    = time.NewTimer(0)
 		pressing bool
@@ -55,9 +54,6 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 			if left := time.Until(hard); left > 0 && left < wait {
 				wait = left
 			}
-		}
-		if returning && !operations && !opening { // puddle tells nobody when it has put a new connection among the idle
-			wait = min(wait, look.next())
 		}
 		timer.Reset(max(wait, 0))
 

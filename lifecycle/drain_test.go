@@ -5,6 +5,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -382,4 +383,54 @@ func TestW08CancelledOperationIsWaitedFor(t *testing.T) {
 			wantNil(t, s.Resume(background), "Resume")
 		}
 	})
+}
+
+// A reader may be opened for somebody who does not wait for it any more. The
+// pause lets the opening end, and learns the instant at which the reader has come to the pool.
+func TestPauseEndsWithTheOpeningForSomebodyWhoHasLeft(t *testing.T) {
+	for _, leaves := range []string{"before the pause", "with the pause", "with the Resume that is overtaken"} {
+		t.Run("who leaves "+leaves, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newFull(t)
+				slow := func(context.Context, lifecycle.OpenInfo) error { time.Sleep(time.Second); return nil } // whatever its context says
+				var s *store
+				start := time.Now()
+				if leaves == "with the Resume that is overtaken" {
+					d.onOpen = slow
+					s = openPaused(t, d, config{})
+					r := resume(s)
+					defer func() { wantErr(t, <-r, lifecycle.ErrSuperseded, "the overtaken Resume") }()
+				} else {
+					s = open(t, d, config{MaxReaders: 2})
+					h := inGo(background, s.Read)
+					d.onOpen = slow
+					ctx, cancel := context.WithCancel(background)
+					r := begin(func() error { return s.Read(ctx, nothing) })
+					want := lifecycle.ErrPaused
+					if leaves == "before the pause" {
+						cancel()
+						want = context.Canceled
+						wantErr(t, returned(t, r, "its context ended"), want, "a Read whose connection opens slowly")
+					} else {
+						defer func() { wantErr(t, <-r, want, "a Read whose connection opens slowly") }()
+					}
+					defer cancel()
+					d.onReset = func(*fakeConn) error { return errors.New("unfit") } // so that the new one is the last
+					wantNil(t, h.release(), "the other reader")
+				}
+				p := pause(s)
+				time.Sleep(time.Second - time.Nanosecond)
+				waiting(t, p, "a connection under construction is part of the drain")
+				wantNil(t, <-p, "Pause")
+				wantAfter(t, start, time.Second, "Pause returns at the instant at which the opening ends")
+				d.nothingHeld(t)
+				if n := s.Report().ReadersClosed; n != int(d.opened.Load()) {
+					t.Errorf("the report tells of %d readers that were closed; want %d", n, d.opened.Load())
+				}
+				if steps := d.took(); leaves != "with the Resume that is overtaken" && !slices.Contains(steps, "checkpoint read") {
+					t.Errorf("steps %v; what was opened for somebody who has left is idle by then, so there is a reader for the checkpoint", steps)
+				}
+			})
+		})
+	}
 }

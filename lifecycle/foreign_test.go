@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -99,7 +100,7 @@ func TestForeignConnectionThatIsUnfitIsReplaced(t *testing.T) {
 func TestForeignCloseMayMeetAPause(t *testing.T) {
 	d := newFake(t)
 	s := open(t, d, config{})
-	for range byTier(300, 5000, 50000) {
+	for range tier.Count(300, 5000, 50000) {
 		f := s.Foreign()
 		_, _, err := f.Begin(background)
 		wantNil(t, err, "Begin")
@@ -125,7 +126,7 @@ func TestForeignBeginMayMeetAPause(t *testing.T) {
 	for range 4 {
 		handles = append(handles, s.Foreign())
 	}
-	for n := range byTier(300, 10000, 100000) {
+	for n := range tier.Count(300, 10000, 100000) {
 		for _, f := range handles {
 			_, _, err := f.Begin(background)
 			wantNil(t, errors.Join(err, f.End(nil)), "the first operation of a life")

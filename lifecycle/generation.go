@@ -25,23 +25,13 @@ type generation[C comparable] struct {
 	mu       sync.Mutex
 	slots    []*slot[C] // the open ones
 	open     int        // opened or being opened, less closed
-	opening  int
+	opening  int        // being opened, or just opened and not with whom it was opened for
 	closed   int
 	closeErr error
 	shedder  *time.Timer
 
 	closeMu sync.Mutex // one physical close at a time: connections that close together leave SQLite's side files behind
 }
-
-// noCreate is the context that the hot path gives to TryAcquire. puddle would
-// make a connection in the background for it, beside the one that Acquire
-// makes: one sequential reader would open two.
-type noCreate struct{ context.Context }
-
-var (
-	tryOnly     context.Context = noCreate{context.Background()}
-	errNoCreate                 = errors.New("no connection is made in the background")
-)
 
 func newGeneration[C comparable](s *Connections[C], number uint64) *generation[C] {
 	g := &generation[C]{s: s, number: number}
@@ -56,14 +46,6 @@ func newGeneration[C comparable](s *Connections[C], number uint64) *generation[C
 	}
 	g.pool = pool
 	return g
-}
-
-// construct opens a reader. puddle calls it on a goroutine of its own, where a panic would end the process.
-func (g *generation[C]) construct(ctx context.Context) (*slot[C], error) {
-	if ctx == tryOnly {
-		return nil, errNoCreate
-	}
-	return g.openSlot(g.ctx, Reader)
 }
 
 // openSlot opens a connection that belongs to the generation.
@@ -101,8 +83,12 @@ func (g *generation[C]) acquire(ctx context.Context) (*slot[C], error) {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)()
-	res, err := g.pool.Acquire(waiting)
+	res, err := g.pool.Acquire(queued{waiting})
+	if errors.Is(err, errNoCreate) { // none is idle, and there is room for another
+		res, err = g.provide(waiting)
+	}
 	if err != nil {
+		g.released() // it may have had a place in the pool for a moment: see takeIdle
 		switch {
 		case g.closing.Load():
 			return nil, errShut
@@ -197,12 +183,10 @@ func (g *generation[C]) running() (operations, opening bool) {
 	return operations, g.opening > 0
 }
 
-// returning tells whether a reader is still on its way back to the pool: in
-// Reset, or just made. It is not idle yet, so that nobody could close it.
-func (g *generation[C]) returning() bool {
-	st := g.pool.Stat()
-	return st.AcquiredResources()+st.ConstructingResources() > 0
-}
+// returning tells whether a reader is still on its way back to the pool, for
+// instance in Reset. It is not idle yet, so that nobody could close it. What puddle
+// calls under construction is no reader: it is refused, or counted as being opened.
+func (g *generation[C]) returning() bool { return g.pool.Stat().AcquiredResources() > 0 }
 
 // list returns the open connections.
 func (g *generation[C]) list() []*slot[C] {
@@ -218,15 +202,16 @@ func (g *generation[C]) left() int {
 	return g.open
 }
 
-// takeIdle takes every idle connection out of everybody's reach, for closing, and closes the pool.
-func (g *generation[C]) takeIdle() []*slot[C] {
-	var taken []*slot[C]
+// takeIdle takes the idle readers out of everybody's reach, for closing. It
+// returns false where another reader is in the pool: whoever comes late has it
+// for a moment, or has a place in the pool for which puddle keeps it. He pokes the releaser when he leaves.
+func (g *generation[C]) takeIdle() (taken []*slot[C], all bool) {
 	for _, res := range g.pool.AcquireAllIdle() {
 		taken = append(taken, res.Value())
 		res.Hijack()
 	}
-	g.flush()
-	return append(taken, g.claimForeign()...)
+	st := g.pool.Stat()
+	return taken, st.IdleResources()+st.AcquiredResources() == 0
 }
 
 // claimForeign takes the idle Foreign connections, after flush: one that somebody

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -57,7 +58,7 @@ var shapes = []struct {
 // in them overlap. Plain composition leaves some of the stores paused and some
 // active after every third overlap; a group must not, ever.
 func TestGroupOverlapsNeverEndMixed(t *testing.T) {
-	overlaps := byTier(400, 20_000, 1_000_000)
+	overlaps := tier.Count(400, 20_000, 1_000_000)
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			for done, seed := 0, uint64(0); done < overlaps && !t.Failed(); done, seed = done+100, seed+1 {
@@ -172,7 +173,7 @@ func TestHoldNeverOvertakesAPauseThatSomebodyWaitsFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := lifecycle.NewController(lifecycle.Sequence(s))
-	rounds := byTier(200, 50_000, 1_000_000)
+	rounds := tier.Count(200, 50_000, 1_000_000)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -206,7 +207,7 @@ func TestHoldNeverOvertakesAPauseThatSomebodyWaitsFor(t *testing.T) {
 // be refused, and at rest nothing may be left: no connection, no goroutine.
 func TestLeaseStorm(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	long := byTier(time.Second, time.Minute, 30*time.Minute)
+	long := tier.Duration(time.Second, time.Minute, 30*time.Minute)
 	var drivers []*fakeDriver
 	var all []*lifecycle.Connections[*fakeConn]
 	for i := range 4 {

@@ -3,7 +3,6 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -223,21 +222,10 @@ func returned(t testing.TB, result <-chan error, what string) error {
 	case err := <-result:
 		return err
 	default:
-	}
-	time.Sleep(slack)
-	synctest.Wait()
-	select {
-	case err := <-result:
-		return err
-	default:
 		t.Fatalf("not returned yet: %s", what)
 		return nil
 	}
 }
-
-// slack is what the drain may take to see that puddle has put an orphaned new
-// reader among the idle: it has to look, a few times 20 µs apart.
-const slack = time.Millisecond
 
 // waiting checks that there is no result yet.
 func waiting(t testing.TB, result <-chan error, what string) {
@@ -273,7 +261,7 @@ func wantState(t testing.TB, s interface{ State() lifecycle.State }, want lifecy
 
 func wantAfter(t testing.TB, start time.Time, want time.Duration, promise string) {
 	t.Helper()
-	if took := time.Since(start); took < want || took > want+slack {
+	if took := time.Since(start); took != want {
 		t.Errorf("%s: after %v; want %v", promise, took, want)
 	}
 }
@@ -313,22 +301,3 @@ func within(t testing.TB, d time.Duration) context.Context {
 func nothing(*fakeConn) error { return nil }
 
 func statement(c *fakeConn) error { return c.run(ended) }
-
-// tier says how long the long tests may take: "short", "full" or "soak".
-func tier() string {
-	if t := os.Getenv("QUIESCE_TIER"); t != "" {
-		return t
-	}
-	return "short"
-}
-
-func byTier[T any](short, full, soak T) T {
-	switch tier() {
-	case "full":
-		return full
-	case "soak":
-		return soak
-	default:
-		return short
-	}
-}

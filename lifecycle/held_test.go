@@ -151,7 +151,6 @@ func TestHeldErrorNamesTheStepThatTookTooLong(t *testing.T) {
 				wantState(t, s, lifecycle.Pausing, "the step goes on")
 				time.Sleep(time.Minute)
 				close(let)
-				time.Sleep(time.Millisecond) // puddle tells nobody when an orphaned reader is idle: see drain
 				synctest.Wait()
 				wantState(t, s, lifecycle.Paused, "the releasing half runs to its end, whatever the caller's context says")
 				d.nothingHeld(t)

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -285,7 +286,7 @@ func TestStatsTellGenerationsApartInEveryState(t *testing.T) {
 func TestReportCountsEveryInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, newFake(t), config{MaxReaders: 8, Grace: time.Millisecond})
-		for range byTier(200, 2000, 20000) {
+		for range tier.Count(200, 2000, 20000) {
 			var all []*held
 			for range 8 {
 				all = append(all, inStatement(background, s.Read))

@@ -19,7 +19,7 @@ func (s *Connections[C]) Read(ctx context.Context, fn func(C) error) error {
 		}
 	}
 	if g := s.cur.Load(); g != nil && (ctx.Done() == nil || ctx.Err() == nil) {
-		if res, err := g.pool.TryAcquire(tryOnly); err == nil {
+		if res, err := g.pool.TryAcquire(context.Background()); err == nil { // which never opens one: see construct
 			if sl := g.take(ctx, res); sl != nil {
 				return sl.serve(ctx, fn)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -406,7 +407,7 @@ func TestWaitersMissNoResume(t *testing.T) {
 				}
 			}()
 		}
-		for range byTier(300, 5000, 50000) {
+		for range tier.Count(300, 5000, 50000) {
 			wantNil(t, s.Pause(background), "Pause")
 			wantNil(t, s.Resume(background), "Resume")
 		}

@@ -104,16 +104,31 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 	defer func() { rep.Readers = time.Since(start) }()
 	last, _ = s.gate.writer()
 	kept := 0
-	for _, g := range gens {
-		for _, sl := range g.takeIdle() {
+	closeOrKeep := func(slots []*slot[C]) {
+		for _, sl := range slots {
 			if last == nil {
 				last, kept = sl, 1
 				continue
 			}
-			g.close(sl)
+			sl.gen.close(sl)
 		}
 	}
-	// What puddle still constructed or held comes to the destructor.
+	for _, g := range gens {
+		for all := false; !all && r.ctx.Err() == nil; {
+			var taken []*slot[C]
+			taken, all = g.takeIdle()
+			closeOrKeep(taken)
+			if !all { // closed by the destructor, the reader could not be kept
+				select {
+				case <-s.wake:
+				case <-r.ctx.Done():
+				}
+			}
+		}
+		g.flush()
+		closeOrKeep(g.claimForeign())
+	}
+	// What is being closed by others.
 	for {
 		left := -kept
 		for _, g := range gens {

@@ -39,7 +39,7 @@ func (s *Connections[C]) reopen(r *run) (err error) {
 	}()
 	rep.Generation = g.number
 	start := time.Now()
-	res, err := g.pool.Acquire(r.ctx)
+	res, err := g.provide(r.ctx)
 	rep.Open = time.Since(start)
 	if err != nil {
 		if r.ctx.Err() != nil {
@@ -95,7 +95,9 @@ func (s *Connections[C]) takeBack(g *generation[C]) {
 		g.shut()
 	}
 	s.mu.Unlock()
-	for _, sl := range g.takeIdle() {
+	taken, _ := g.takeIdle()
+	g.flush()
+	for _, sl := range append(taken, g.claimForeign()...) {
 		g.close(sl)
 	}
 	g.dropIfGone()

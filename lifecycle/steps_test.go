@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -118,6 +120,34 @@ func TestReaderInItsCleanUpIsKeptForTheCheckpointToo(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Readers that wait, or come, at the moment of the pause have a place in the
+// pool, or the reader itself, for an instant. In real time: it is a matter of goroutines, not of clocks.
+func TestReaderIsKeptForTheCheckpointWhoeverComesLate(t *testing.T) {
+	d := newFull(t)
+	s := open(t, d, config{MaxReaders: 1})
+	for n := range tier.Count(1000, 20_000, 500_000) {
+		began, end := make(chan struct{}), make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = s.Read(background, func(*fakeConn) error { close(began); <-end; return nil }) })
+		<-began
+		for range 3 {
+			wg.Go(func() { _ = s.Read(background, nothing) })
+		}
+		for range n % 7 {
+			runtime.Gosched()
+		}
+		d.took()
+		wg.Go(func() { close(end) })
+		wantNil(t, s.Pause(background), "Pause")
+		want := []string{"checkpoint read", "identify read", "close read"}
+		if steps := d.took(); !slices.Equal(steps, want) {
+			t.Fatalf("the steps of pause %d are %v; want %v: there was a connection, so there is a checkpoint and an identity", n, steps, want)
+		}
+		wg.Wait()
+		wantNil(t, s.Resume(background), "Resume")
 	}
 }
 
@@ -404,7 +434,7 @@ func TestW14HundredOverlappingPausesAndResumesEndInOneState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFake(t)
 		s := open(t, d, config{})
-		for range byTier(20, 500, 5000) {
+		for range tier.Count(20, 500, 5000) {
 			var wg sync.WaitGroup
 			for i := range 100 {
 				wg.Go(func() {

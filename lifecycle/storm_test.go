@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -19,7 +20,7 @@ import (
 // and at the end everything that was opened must have been closed.
 func TestStorm(t *testing.T) {
 	for _, policy := range []lifecycle.Policy{lifecycle.Fail, lifecycle.Wait} {
-		t.Run(policy.String(), func(t *testing.T) { storm(t, policy, byTier(2*time.Second, time.Minute, 30*time.Minute)) })
+		t.Run(policy.String(), func(t *testing.T) { storm(t, policy, tier.Duration(2*time.Second, time.Minute, 30*time.Minute)) })
 	}
 }
 
