@@ -20,7 +20,7 @@ func TestEndOfItsContextInterruptsAnOperation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFake(t)
 		s := open(t, d, config{MaxReaders: 2})
-		for name, op := range map[string]operation{"read": s.Read, "write": s.Write, "foreign": foreign(s)} {
+		for name, op := range map[string]operation{"read": s.Read, "write": s.Write} {
 			other := inStatement(background, s.Read)
 			start := time.Now()
 			err := op(within(t, time.Second), func(c *fakeConn) error { return c.run(make(chan struct{})) })
@@ -151,7 +151,8 @@ func TestManyShortCancelledOperations(t *testing.T) {
 					return
 				default:
 				}
-				op := []operation{s.Read, s.Read, s.Write, f[r.IntN(2)]}[r.IntN(4)]
+				kind := r.IntN(4)
+				op := []operation{s.Read, s.Read, s.Write, f[r.IntN(2)]}[kind]
 				if r.IntN(2) == 0 {
 					if err := op(background, statement); err != nil {
 						t.Errorf("an operation without a deadline: %v", err)
@@ -162,7 +163,11 @@ func TestManyShortCancelledOperations(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(background, time.Duration(r.IntN(60))*time.Microsecond)
 				err := op(ctx, func(c *fakeConn) error {
-					if r.IntN(4) == 0 {
+					switch {
+					case r.IntN(4) != 0:
+					case kind == 3:
+						return c.run(ctx.Done()) // its caller's to end, not the core's
+					default:
 						return c.run(make(chan struct{})) // until it is interrupted
 					}
 					return c.run(ended)

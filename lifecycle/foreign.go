@@ -120,12 +120,27 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C], write bool
 		return conn, false, errShut
 	}
 	if b := f.s.beginner; b != nil {
-		if err := guard(func() error { b.Begin(ctx, f.sl.conn); return nil }); err != nil {
-			f.finish(nil)
+		if err := f.tell(ctx, b); err != nil {
 			return conn, false, err
 		}
 	}
 	return f.sl.conn, fresh, nil
+}
+
+// tell tells the driver of the operation, which ends when that fails by whatever means.
+func (f *ForeignConn[C]) tell(ctx context.Context, b Beginner[C]) (err error) {
+	told := false
+	defer func() { // also when Begin calls runtime.Goexit
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+		if !told {
+			f.finish(nil)
+		}
+	}()
+	b.Begin(ctx, f.sl.conn)
+	told = true
+	return nil
 }
 
 // occupy begins the operation on the physical connection, which it opens if need be.

@@ -222,7 +222,7 @@ func TestForeignWritesTakeTurnsWithWrite(t *testing.T) {
 func TestForeignWriteThatIsSeveredLeavesTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFake(t)
-		s := open(t, d, config{Grace: time.Second, Timeout: 3 * time.Second})
+		s := open(t, severingDriver{d}, config{Grace: time.Second, Timeout: 3 * time.Second})
 		for _, promoted := range []bool{false, true} {
 			f := s.Foreign()
 			if promoted {
