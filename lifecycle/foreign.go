@@ -83,7 +83,7 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C]) (conn C, f
 	if ctx.Done() != nil {
 		f.sl.watch(ctx)
 	}
-	if b := f.s.beginner; b != nil {
+	if b := f.sl.beginner; b != nil {
 		if err := isolate(func() error { b.Begin(ctx, f.sl.conn); return nil }); err != nil {
 			f.finish(nil)
 			return conn, false, err

@@ -123,7 +123,7 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 			break
 		}
 		select {
-		case <-s.wake:
+		case <-s.wake.poked():
 		case <-r.ctx.Done():
 		}
 		if r.ctx.Err() != nil {
