@@ -14,7 +14,7 @@ type keptReport struct {
 
 	seen  weak.Pointer[Report] // what the observer got, or Report returned last: whoever still has it gets the same again
 	start time.Time
-	rest  string // see pack
+	rest  [56]byte // see pack
 }
 
 // packReport is for the report of a pause or a close.
@@ -22,7 +22,13 @@ func packReport(r *Report) *keptReport {
 	if r.Leftovers != nil || r.Warnings != nil || r.Err != nil || r.closing != nil {
 		return &keptReport{full: r}
 	}
-	return &keptReport{seen: weak.Make(r), start: r.Start, rest: r.pack()}
+	k := &keptReport{start: r.Start}
+	packed := r.pack()
+	if copy(k.rest[:], packed) < len(packed) {
+		return &keptReport{full: r}
+	}
+	k.seen = weak.Make(r)
+	return k
 }
 
 // unpack returns the report, nil if there is none. It is called under the engine's mutex.
@@ -36,14 +42,14 @@ func (k *keptReport) unpack(store string) *Report {
 	r := k.seen.Value()
 	if r == nil {
 		r = &Report{Store: store, Start: k.start}
-		r.fill([]byte(k.rest))
+		r.fill(k.rest[:])
 		k.seen = weak.Make(r)
 	}
 	return r
 }
 
-// pack writes what differs from report to report: flags, numbers, and the checkpoint's mode up to the end.
-func (r *Report) pack() string {
+// pack writes what differs from report to report: flags, numbers, the checkpoint's mode.
+func (r *Report) pack() []byte {
 	var flags byte
 	for i, set := range []bool{r.Op == toClosed.op(), r.WriterClosed, r.CheckpointResult.Ran, r.CheckpointResult.Busy} {
 		if set {
@@ -59,7 +65,8 @@ func (r *Report) pack() string {
 	for _, n := range counts {
 		b = binary.AppendVarint(b, int64(*n))
 	}
-	return string(append(b, r.CheckpointResult.Mode...))
+	b = binary.AppendUvarint(b, uint64(len(r.CheckpointResult.Mode)))
+	return append(b, r.CheckpointResult.Mode...)
 }
 
 // fill reads what pack wrote.
@@ -85,7 +92,8 @@ func (r *Report) fill(b []byte) {
 	for _, n := range counts {
 		*n = int(next())
 	}
-	r.CheckpointResult.Mode = string(b)
+	length, n := binary.Uvarint(b)
+	r.CheckpointResult.Mode = string(b[n:][:length])
 }
 
 // numbers returns where a report's numbers stand.

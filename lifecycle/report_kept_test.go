@@ -16,6 +16,9 @@ func TestReportOfAPausedStoreComesBackWhole(t *testing.T) {
 		r.Leftovers, r.Warnings, r.Err, r.closing = nil, nil, nil, nil // of an incident, whose report is kept as it is
 		want := *r
 		kept := packReport(r)
+		if kept.full != nil {
+			t.Fatalf("the report of an ordinary %s is kept whole", op)
+		}
 		if kept.unpack("rooms") != r {
 			t.Error("whoever still has the report gets another one")
 		}
@@ -39,7 +42,10 @@ func TestReportOfAPausedStoreComesBackWhole(t *testing.T) {
 }
 
 func TestReportOfAnIncidentIsKeptAsItIs(t *testing.T) {
-	for _, r := range []*Report{{Leftovers: []string{"a-wal"}}, {Warnings: []string{"busy"}}, {Err: ErrMissing}, {closing: ErrMissing}} {
+	for _, r := range []*Report{
+		{Leftovers: []string{"a-wal"}}, {Warnings: []string{"busy"}}, {Err: ErrMissing}, {closing: ErrMissing},
+		{CheckpointResult: CheckpointResult{Mode: "a mode with a name that is longer than anybody should need"}},
+	} {
 		if packReport(r).full != r {
 			t.Errorf("%+v was packed", r)
 		}
@@ -51,7 +57,7 @@ func fillIn(v reflect.Value) {
 	for i := range v.NumField() {
 		switch f := v.Field(i); f.Kind() {
 		case reflect.Int, reflect.Int64:
-			f.SetInt(int64(-1) << i)
+			f.SetInt(int64(i) - 3<<i)
 		case reflect.Uint8, reflect.Uint64:
 			f.SetUint(uint64(i))
 		case reflect.Bool:
