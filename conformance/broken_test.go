@@ -121,7 +121,7 @@ var brokenStores = []brokenStore{
 				case err := <-done:
 					return err
 				default:
-					time.Sleep(50 * time.Millisecond)
+					time.Sleep(50 * time.Millisecond) // which is the fault
 				}
 			}
 		}}
@@ -201,8 +201,8 @@ var brokenStores = []brokenStore{
 	}},
 	{"lets new work wait for the pause", "refuses-at-once-while-pausing", func(s *fileStore, _ Options) Store {
 		return broken{Store: s, fileStore: s, op: func(err error) error {
-			for errors.Is(err, lifecycle.ErrPaused) && s.State() == lifecycle.Pausing {
-				time.Sleep(time.Millisecond)
+			if errors.Is(err, lifecycle.ErrPaused) {
+				endOf(s, lifecycle.Pausing)
 			}
 			return err
 		}}
@@ -226,9 +226,7 @@ var brokenStores = []brokenStore{
 	}},
 	{"waits without a bound", "waiting-is-bounded", func(s *fileStore, _ Options) Store {
 		return broken{Store: s, fileStore: s, read: func(ctx context.Context, fn func(Tx) error) error {
-			for s.State() == lifecycle.Paused {
-				time.Sleep(time.Millisecond)
-			}
+			endOf(s, lifecycle.Paused)
 			return s.Read(ctx, fn)
 		}}
 	}},
@@ -260,10 +258,18 @@ var brokenStores = []brokenStore{
 	}},
 	{"forgets what it is opening", "pause-while-connecting", func(s *fileStore, _ Options) Store {
 		return broken{Store: s, fileStore: s, read: func(ctx context.Context, fn func(Tx) error) error {
-			go func() { // a connection for later
-				if f, err := os.Open(s.d.path); err == nil {
-					time.Sleep(5 * time.Millisecond)
-					_ = f.Close()
+			go func() { // a connection for later, which no pause knows of
+				states, stop := s.Subscribe()
+				defer stop()
+				f, err := os.Open(s.d.path)
+				if err != nil {
+					return
+				}
+				defer f.Close()
+				for state := range states {
+					if state == lifecycle.Resuming || state == lifecycle.Closed {
+						return
+					}
 				}
 			}()
 			return s.Read(ctx, fn)
@@ -279,10 +285,17 @@ var brokenStores = []brokenStore{
 		}}
 	}},
 	{"waits for itself", "pause-from-inside-ends", func(s *fileStore, _ Options) Store {
-		return broken{Store: s, fileStore: s, pause: func(ctx context.Context) error {
-			for len(s.Holders()) > 0 {
-				time.Sleep(time.Millisecond)
+		var operations sync.RWMutex
+		during := func(op func(context.Context, func(Tx) error) error) func(context.Context, func(Tx) error) error {
+			return func(ctx context.Context, fn func(Tx) error) error {
+				operations.RLock()
+				defer operations.RUnlock()
+				return op(ctx, fn)
 			}
+		}
+		return broken{Store: s, fileStore: s, read: during(s.Read), write: during(s.Write), pause: func(ctx context.Context) error {
+			operations.Lock() // waits for all that run, its own caller too
+			defer operations.Unlock()
 			return s.Pause(ctx)
 		}}
 	}},
@@ -305,6 +318,17 @@ func hasty(s *fileStore, _ Options) Store {
 		_ = s.Pause(ended)
 		return s.Pause(ctx)
 	}}
+}
+
+// endOf waits until the store is not in a state any more.
+func endOf(s *fileStore, state lifecycle.State) {
+	states, stop := s.Subscribe()
+	defer stop()
+	for now := range states {
+		if now != state {
+			return
+		}
+	}
 }
 
 // queued lets one call wait for the other.

@@ -10,31 +10,29 @@ import (
 
 // Connections is a store's connections: a read pool and one writer, as one
 // Pausable. All methods may be called from any number of goroutines.
+//
+// Of a paused store nothing but this is kept, so what only an active one needs stands elsewhere.
 type Connections[C comparable] struct {
 	engine
-	id     identity
 	cfg    Config[C]
 	driver Driver[C]
 
-	// The optional halves of the driver.
-	beginner  Beginner[C]
-	severer   Severer[C]
-	describer Describer[C]
-
 	cur    atomic.Pointer[generation[C]] // the hot path's only look; nil unless active
 	marked atomic.Bool                   // Inside was used
-	gate   gate[C]
-	wake   chan struct{} // pokes the releaser
+	id     identity
 
-	unfinished bool // a checkpoint was cut short because its pause was overtaken; the engine's goroutine's
+	// The engine's goroutine's.
+	unfinished bool // a checkpoint was cut short because its pause was overtaken
+	lived      bool // it has been active since everything was released
 
-	lived bool // it has been active since everything was released; the engine's goroutine's
+	gate gate[C]
+	wake waker
 
 	// Guarded by engine.mu.
 	number   uint64           // the last generation's
 	pending  *generation[C]   // being opened by a Resume
 	old      []*generation[C] // shut, and not gone yet
-	report   *Report          // of the last transition
+	report   *keptReport      // of the last transition
 	building *Report          // of the one under way
 	closeErr error            // closing a connection failed for which no pause could tell
 	counts   counts
@@ -53,10 +51,7 @@ func Open[C comparable](ctx context.Context, driver Driver[C], cfg Config[C]) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &Connections[C]{cfg: cfg, driver: driver, wake: make(chan struct{}, 1)}
-	s.beginner, _ = driver.(Beginner[C])
-	s.severer, _ = driver.(Severer[C])
-	s.describer, _ = driver.(Describer[C])
+	s := &Connections[C]{cfg: cfg, driver: driver}
 	s.name, s.state, s.told = cfg.Name, Paused, Paused
 	s.gate.refuse = true
 	if cfg.StartPaused {
@@ -118,7 +113,7 @@ func (s *Connections[C]) Name() string { return s.cfg.Name }
 func (s *Connections[C]) Report() *Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.report
+	return s.report.unpack(s.cfg.Name)
 }
 
 // Generation counts the store's lives: it grows with every Resume, so that
@@ -174,14 +169,6 @@ func (s *Connections[C]) slots() []*slot[C] {
 
 func (s *Connections[C]) anyWork() bool {
 	return slices.ContainsFunc(s.slots(), (*slot[C]).working)
-}
-
-// poke tells the releaser, if there is one, to look again.
-func (s *Connections[C]) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // drop forgets a generation that is gone.

@@ -69,7 +69,7 @@ func (s *Connections[C]) drain(r *run, gens []*generation[C], place *turn, rep *
 			return context.Cause(r.ctx)
 		case <-granted:
 			owned = true
-		case <-s.wake:
+		case <-s.wake.poked():
 		case <-r.hurry:
 		case <-timer.C:
 		}
@@ -136,7 +136,8 @@ func (s *Connections[C]) interrupt(r *run, sl *slot[C], op uint64, rep *Report) 
 // sever closes the connection under the operation op. It returns false when
 // that is over, or cannot be severed now.
 func (s *Connections[C]) sever(r *run, sl *slot[C], op uint64, rep *Report) bool {
-	if s.severer == nil {
+	severer, able := s.driver.(Severer[C])
+	if !able {
 		return false
 	}
 	s.mu.Lock()
@@ -154,7 +155,7 @@ func (s *Connections[C]) sever(r *run, sl *slot[C], op uint64, rep *Report) bool
 	}
 	s.mu.Unlock()
 	if ok {
-		s.driverSever(s.severer, sl.conn, sl.afterSever)
+		s.driverSever(severer, sl.conn, sl.afterSever)
 	}
 	return ok
 }

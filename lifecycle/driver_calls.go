@@ -66,8 +66,8 @@ func (s *Connections[C]) reset(conn C) (err error) {
 // operation. The connection is told of no context: whatever contexts the hook uses are its own.
 func (s *Connections[C]) callHook(ctx context.Context, conn C, hook func(context.Context, C) error) (err, unfit error) {
 	err = isolate(func() error {
-		if s.beginner != nil {
-			s.beginner.Begin(context.Background(), conn)
+		if b, able := s.driver.(Beginner[C]); able {
+			b.Begin(context.Background(), conn)
 		}
 		return hook(ctx, conn)
 	})

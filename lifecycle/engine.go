@@ -18,14 +18,14 @@ import (
 // goroutine, and only while there is a run.
 type engine struct {
 	name    string // in errors; set before use
-	renew   bool   // hands its time down, so a pause that every caller left is begun anew by the next; set before use
 	mu      sync.Mutex
 	state   State
+	told    State // the state that the observer knows; belongs to the loop
+	renew   bool  // hands its time down, so a pause that every caller left is begun anew by the next; set before use
+	looping bool
 	run     *run // towards the goal; nil at rest
 	driven  *run // the one that the loop is in, which may have been overtaken
-	looping bool
 	feed    feed
-	told    State // the state that the observer knows; belongs to the loop
 }
 
 // mover is what the engine drives.

@@ -119,7 +119,7 @@ func (f *ForeignConn[C]) begin(ctx context.Context, g *generation[C], write bool
 		f.finish(nil)
 		return conn, false, errShut
 	}
-	if b := f.s.beginner; b != nil {
+	if b := f.sl.beginner; b != nil {
 		if err := f.tell(ctx, b); err != nil {
 			return conn, false, err
 		}

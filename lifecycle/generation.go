@@ -123,7 +123,7 @@ func (g *generation[C]) take(ctx context.Context, res *puddle.Resource[*slot[C]]
 // released tells a releaser that something changed.
 func (g *generation[C]) released() {
 	if g.closing.Load() {
-		g.s.poke()
+		g.s.wake.poke()
 	}
 }
 

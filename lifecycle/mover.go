@@ -31,6 +31,7 @@ func (c *conns[C]) settled(g goal) (bool, error) {
 // begun is the first instant of a transition: a pause refuses new work here.
 func (c *conns[C]) begun(r *run) {
 	s := c.conns()
+	s.wake.ready()
 	if r.goal == toActive {
 		s.setState(Resuming)
 		return
@@ -67,13 +68,14 @@ func (c *conns[C]) drive(r *run) error {
 
 func (c *conns[C]) finish(r *run, err error) (follow *run, result error) {
 	s := c.conns()
+	s.wake.rest()
 	if r.goal == toActive {
 		return c.finishResume(r, err)
 	}
 	rep := s.building
 	s.building = nil
 	rep.Total = time.Since(r.start)
-	s.report, r.report = rep, rep
+	r.report = rep
 	s.old = nil
 	s.counts.pauses++
 	if r.goal == toClosed {
@@ -82,6 +84,7 @@ func (c *conns[C]) finish(r *run, err error) (follow *run, result error) {
 	} else {
 		s.setState(Paused)
 	}
+	s.report = packReport(rep)
 	return nil, err
 }
 
@@ -94,7 +97,7 @@ func (c *conns[C]) finishResume(r *run, err error) (follow *run, result error) {
 		rep := s.building
 		s.building = nil
 		rep.Total = time.Since(r.start)
-		s.report, r.report = rep, rep
+		s.report, r.report = &keptReport{full: rep}, rep
 		s.counts.resumes++
 		g := s.pending
 		s.pending = nil
@@ -120,7 +123,7 @@ func (c *conns[C]) overtaken(r *run) {
 	s.building = nil
 	if rep := r.report; rep != nil {
 		rep.Total = time.Since(r.start)
-		s.report = rep
+		s.report = &keptReport{full: rep}
 		s.closeErr = errors.Join(s.closeErr, rep.closing)
 	}
 }

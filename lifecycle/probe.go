@@ -74,7 +74,7 @@ func (sl *slot[C]) afterSever(err error) {
 	case Writer:
 		sl.s.closedWith(err)
 		sl.s.gate.severed(sl)
-		sl.s.poke()
+		sl.s.wake.poke()
 	case Reader:
 		sl.res.Hijack()
 		sl.gen.gone(sl, err)

@@ -120,7 +120,7 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 			closeOrKeep(taken)
 			if !all { // closed by the destructor, the reader could not be kept
 				select {
-				case <-s.wake:
+				case <-s.wake.poked():
 				case <-r.ctx.Done():
 				}
 			}
@@ -138,7 +138,7 @@ func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report
 			break
 		}
 		select {
-		case <-s.wake:
+		case <-s.wake.poked():
 		case <-r.ctx.Done():
 		}
 		if r.ctx.Err() != nil {

@@ -125,7 +125,7 @@ func (s *Connections[C]) roomForMore(r *run) error {
 				Cause: fmt.Errorf("%d readers of earlier generations are held, of %d in all", stuck, most)}
 		}
 		select {
-		case <-s.wake:
+		case <-s.wake.poked():
 		case <-r.ctx.Done():
 			return context.Cause(r.ctx)
 		}

@@ -38,6 +38,8 @@ type slot[C comparable] struct {
 	role Role
 	word atomic.Uint64
 
+	beginner Beginner[C] // the driver, where it is one
+
 	// The operation. Written by the holder while idle, read by others while pinned.
 	ctx   context.Context
 	fn    func(C) error
@@ -70,6 +72,7 @@ var epoch = time.Now()
 
 func newSlot[C comparable](s *Connections[C], gen *generation[C], role Role, conn C) *slot[C] {
 	sl := &slot[C]{conn: conn, s: s, gen: gen, role: role}
+	sl.beginner, _ = s.driver.(Beginner[C])
 	sl.cond.L = &sl.mu
 	if s.cfg.TrackHolders {
 		sl.sites = new([8]uintptr)
@@ -99,7 +102,7 @@ func (sl *slot[C]) perform(ctx context.Context, fn func(C) error) error {
 	if ctx.Done() != nil {
 		sl.watch(ctx)
 	}
-	if b := sl.s.beginner; b != nil {
+	if b := sl.beginner; b != nil {
 		b.Begin(ctx, sl.conn)
 	}
 	sl.fn = fn
@@ -244,8 +247,8 @@ func (sl *slot[C]) holder() (h Holder, op uint64, ok bool) {
 func (sl *slot[C]) describe(op uint64) Holder {
 	held := time.Since(epoch) - sl.since
 	label := labelOf(sl.ctx)
-	if label == "" && sl.s.describer != nil {
-		_ = guard(func() error { label = sl.s.describer.Describe(sl.conn); return nil })
+	if describer, ok := sl.s.driver.(Describer[C]); ok && label == "" {
+		_ = guard(func() error { label = describer.Describe(sl.conn); return nil })
 	}
 	return Holder{
 		Store:       sl.s.cfg.Name,

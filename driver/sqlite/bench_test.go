@@ -62,16 +62,6 @@ func median[T float64 | time.Duration](values []T) T {
 	return values[len(values)/2]
 }
 
-// onEnginesB is onEngines for benchmarks.
-func onEnginesB(b *testing.B, bench func(b *testing.B, engine sqlite.Engine)) {
-	for _, engine := range engines {
-		if engine.Name() == "mattn" && !withCgo {
-			continue
-		}
-		b.Run("engine="+engine.Name(), func(b *testing.B) { bench(b, engine) })
-	}
-}
-
 const (
 	storeRows = 20_000
 	blobSize  = 1 << 10
@@ -171,7 +161,7 @@ const pointQuery = `SELECT v FROM t WHERE id = ?`
 // BenchmarkGuard: a read through the store, with a holder that a HeldError
 // could name, against a bare prepared statement with the same context.
 func BenchmarkGuard(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		cancellable, cancel := context.WithCancel(ctx)
 		defer cancel()
 		for _, kind := range []struct {
@@ -203,14 +193,14 @@ func BenchmarkGuard(b *testing.B) {
 
 // BenchmarkPointRead: QueryRow on two pools of database/sql, against Conn.
 func BenchmarkPointRead(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		pointRead(b, engine, nil)
 	})
 }
 
 // BenchmarkPointReadExclusive is PointRead with the option Exclusive.
 func BenchmarkPointReadExclusive(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		pointRead(b, engine, func(c *sqlite.Config) { c.Exclusive = true })
 	})
 }
@@ -235,7 +225,7 @@ func pointRead(b *testing.B, engine sqlite.Engine, change func(*sqlite.Config)) 
 
 // BenchmarkView10: ten QueryRows on two pools, against one View of ten reads.
 func BenchmarkView10(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, storeRows, nil)
 		two := newTwoPool(b, engine, storeRows)
 		var buf []byte
@@ -264,7 +254,7 @@ func BenchmarkView10(b *testing.B) {
 // Every upsert changes the value: SQLite skips the write of an equal one.
 func BenchmarkUpsert(b *testing.B) {
 	const upsert = `INSERT INTO t (id, v) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET v = excluded.v`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, storeRows, nil)
 		two := newTwoPool(b, engine, storeRows)
 		blob := make([]byte, blobSize)
@@ -298,7 +288,7 @@ func BenchmarkUpsert(b *testing.B) {
 // BenchmarkInsert1000: a thousand inserts in one transaction, each with Exec on the tx, against Update.
 func BenchmarkInsert1000(b *testing.B) {
 	const insert = `INSERT INTO t (a, b, c) VALUES (?, ?, ?)`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, 1, nil)
 		two := newTwoPool(b, engine, 1)
 		versus(b, 5,
@@ -334,7 +324,7 @@ func BenchmarkInsert1000(b *testing.B) {
 // BenchmarkScan10k: ten thousand rows of four columns, through database/sql and through Conn.
 func BenchmarkScan10k(b *testing.B) {
 	const scan = `SELECT id, a, b, c FROM t LIMIT 10000`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, 10_000, nil)
 		two := newTwoPool(b, engine, 10_000)
 		var id, a int64
@@ -396,7 +386,7 @@ func openReaders(b *testing.B, db *sqlite.DB, n int) {
 // releasing steps (Report.Release) with a checkpoint and as many closes in a
 // row on bare connections; "call-ratio" compares the whole call.
 func BenchmarkPauseIdle(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		for _, readers := range []int{1, 4, 10} {
 			b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
 				db := benchStore(b, engine, 100, func(c *sqlite.Config) { c.MaxReaders = readers })
@@ -466,7 +456,7 @@ func drain(b *testing.B, raw sqlite.Raw, query string) {
 
 // BenchmarkPauseDrain: from the end of the last reader to everything released, on an empty log.
 func BenchmarkPauseDrain(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, 100, nil)
 		must(b, db.Pause(ctx))
 		must(b, db.Resume(ctx))
@@ -503,7 +493,7 @@ func BenchmarkPauseDrain(b *testing.B) {
 // BenchmarkInterrupt: from the interrupt of a long read to everything released.
 func BenchmarkInterrupt(b *testing.B) {
 	const long = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) SELECT max(i) FROM n`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		const grace = time.Millisecond
 		db := benchStore(b, engine, 100, func(c *sqlite.Config) { c.Grace = grace })
 		must(b, db.Pause(ctx))
@@ -536,7 +526,7 @@ func BenchmarkInterrupt(b *testing.B) {
 // BenchmarkResume: Resume and the first read, against a bare open, with the same settings, and its first read.
 func BenchmarkResume(b *testing.B) {
 	const query = `SELECT count(*) FROM t WHERE id = 1`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, 100, nil)
 		bareStore := benchStore(b, engine, 100, nil)
 		path := bareStore.Path()

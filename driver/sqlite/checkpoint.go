@@ -17,11 +17,11 @@ var errUnfinished = errors.New("the checkpoint did not end within its bound; -wa
 // Closing the last connection writes everything back, whatever was asked. So
 // the policy None, and a bound that ran out, tell SQLite not to.
 func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.CheckpointResult, error) {
-	res := lifecycle.CheckpointResult{Mode: d.cfg.Checkpoint.String(), Log: -1, Checkpointed: -1}
-	if d.cfg.Checkpoint == CheckpointNone {
+	res := lifecycle.CheckpointResult{Mode: d.settings().checkpoint.String(), Log: -1, Checkpointed: -1}
+	if d.settings().checkpoint == CheckpointNone {
 		return res, d.asOperation(c, c.noCheckpointOnClose)
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.CheckpointBound)
+	ctx, cancel := context.WithTimeout(ctx, d.settings().checkpointBound)
 	defer cancel()
 	err := d.asOperation(c, func() error {
 		err := d.runCheckpoint(ctx, c, &res)
@@ -34,10 +34,10 @@ func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.Checkp
 }
 
 func (d *storeDriver) runCheckpoint(ctx context.Context, c *Conn, res *lifecycle.CheckpointResult) error {
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		var busy bool
 		var log, written int
-		err := c.QueryRow(ctx, fmt.Sprintf(`PRAGMA %s.wal_checkpoint(%s)`, f.schema, d.cfg.Checkpoint)).Scan(&busy, &log, &written)
+		err := c.QueryRow(ctx, fmt.Sprintf(`PRAGMA %s.wal_checkpoint(%s)`, f.schema, d.settings().checkpoint)).Scan(&busy, &log, &written)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -311,6 +312,33 @@ func absolute(path string) (string, error) {
 		return "", &OpenError{Path: path, Err: err}
 	}
 	return abs, nil
+}
+
+// settings are the part of the configuration that is neither the core's nor a
+// store's own. A program with ten thousand stores configures most of them
+// alike, so those that are alike are kept once.
+type settings struct {
+	cacheSize, journalSizeLimit, mmapSize int64
+
+	statementCache               int
+	busyTimeout, checkpointBound time.Duration
+
+	applicationID, schemaVersion int32
+
+	synchronous Synchronous
+	checkpoint  Checkpoint
+
+	noForeignKeys, noOptimize, exclusive, acceptReplaced, addIdentity, singleWriter bool
+}
+
+func (c Config) settings() unique.Handle[settings] {
+	return unique.Make(settings{
+		cacheSize: c.CacheSize, journalSizeLimit: c.JournalSizeLimit, mmapSize: c.MmapSize,
+		statementCache: c.StatementCache, busyTimeout: c.BusyTimeout, checkpointBound: c.CheckpointBound,
+		applicationID: c.ApplicationID, schemaVersion: c.SchemaVersion, synchronous: c.Synchronous, checkpoint: c.Checkpoint,
+		noForeignKeys: c.NoForeignKeys, noOptimize: c.NoOptimize, exclusive: c.Exclusive,
+		acceptReplaced: c.AcceptReplaced, addIdentity: c.AddIdentity, singleWriter: c.SingleWriter,
+	})
 }
 
 // lifecycle returns the core's part of the configuration.

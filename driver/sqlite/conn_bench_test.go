@@ -26,7 +26,7 @@ func benchConn(b *testing.B, engine sqlite.Engine) (*sqlite.Conn, sqlite.Raw) {
 }
 
 func BenchmarkConnRead(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		bareRead := func(raw sqlite.Raw) (side, func()) {
 			stmt, err := raw.PrepareContext(ctx, pointQuery)
 			must(b, err)
@@ -83,7 +83,7 @@ func BenchmarkConnRead(b *testing.B) {
 // Rows of five columns, scanned, against rows that are only fetched.
 func BenchmarkConnScan(b *testing.B) {
 	const query = `SELECT id, length(v), v IS NULL, 1.5, 'text' FROM t LIMIT 100`
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		c, raw := benchConn(b, engine)
 		stmt, err := raw.PrepareContext(ctx, query)
 		must(b, err)

@@ -16,7 +16,7 @@ import (
 )
 
 func TestExecTellsWhatItDid(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (id INTEGER PRIMARY KEY, v)`)
 		for _, test := range []struct {
 			sql  string
@@ -46,7 +46,7 @@ func TestExecTellsWhatItDid(t *testing.T) {
 
 // mattn's own Exec leaves such statements at their first row, and a later COMMIT fails.
 func TestAStatementThatReturnsRowsDoesNotHinderTheCommit(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (id INTEGER PRIMARY KEY, v)`)
 		for range 3 {
 			must(t, c.Update(t.Context(), func(c *sqlite.Conn) error {
@@ -70,7 +70,7 @@ func TestAStatementThatReturnsRowsDoesNotHinderTheCommit(t *testing.T) {
 }
 
 func TestTextsThatTheEnginesTreatDifferentlyAreRefused(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		for _, test := range []struct {
 			sql  string
@@ -118,7 +118,7 @@ func TestTextsThatTheEnginesTreatDifferentlyAreRefused(t *testing.T) {
 }
 
 func TestAScriptRunsUpToItsFirstError(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `
 			CREATE TABLE t (v); -- with a trigger, which has semicolons inside
 			CREATE TABLE log (v);
@@ -145,7 +145,7 @@ func TestAScriptRunsUpToItsFirstError(t *testing.T) {
 }
 
 func TestVeryLongStatements(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		long := `SELECT length('` + strings.Repeat("ä", 400_000) + `')`
 		for range 2 {
@@ -167,7 +167,7 @@ func TestVeryLongStatements(t *testing.T) {
 func TestRowsAreClosedHoweverTheLoopEnds(t *testing.T) {
 	const query = `SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3`
 	errStop := errors.New("stop")
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		ends := map[string]func(){
 			"break": func() {
@@ -228,7 +228,7 @@ func TestRowsAreClosedHoweverTheLoopEnds(t *testing.T) {
 
 func TestOneStatementTwiceAtOnce(t *testing.T) {
 	const query = `SELECT value FROM json_each('[1,2,3]')`
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		var pairs []string
 		for outer, err := range c.Rows(t.Context(), query) {
@@ -264,7 +264,7 @@ func (r *reentrant) Scan(v any) error {
 }
 
 func TestScannersMayUseTheConnection(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		const query = `SELECT ?1 + 1`
 		r := &reentrant{c: c, sql: query}
@@ -282,7 +282,7 @@ func TestScannersMayUseTheConnection(t *testing.T) {
 
 // More statements than the cache holds, some of them in use: those in use stay.
 func TestStatementsInUseAreNotClosed(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := openConn(t, engine, filepath.Join(t.TempDir(), "test.db"), sqlite.OpenOptions{Create: true}, sqlite.ConnOptions{StmtCache: 3})
 		c.SetOp(t.Context())
 		query := func(n int) string { return fmt.Sprintf(`SELECT value + %d FROM json_each('[1,2]')`, n) }
@@ -319,7 +319,7 @@ func TestStatementsInUseAreNotClosed(t *testing.T) {
 
 // A change of the schema changes what kept statements return.
 func TestKeptStatementsFollowTheSchema(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (a DATETIME); INSERT INTO t VALUES ('2024-01-02')`)
 		for want := 1; want < 5; want++ {
 			for row, err := range c.Rows(t.Context(), `SELECT * FROM t`) {
@@ -337,7 +337,7 @@ func TestKeptStatementsFollowTheSchema(t *testing.T) {
 }
 
 func TestARowIsScannedOnce(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		row := c.QueryRow(t.Context(), `SELECT ?`, 7)
 		if n := scanOne[int](t, c, `SELECT ?`, 8); n != 8 { // between the two halves of another query
@@ -355,7 +355,7 @@ func TestARowIsScannedOnce(t *testing.T) {
 
 // What was handed to an operation is worthless after it.
 func TestNothingIsUsableAfterItsOperation(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		const query = `SELECT 1 UNION ALL SELECT 2`
 		rows := c.Rows(t.Context(), query)
@@ -406,7 +406,7 @@ func (p panicking) PrepareContext(ctx context.Context, text string) (driver.Stmt
 
 // A connection that a panic came out of is not handed on, and everything on it is closed all the same.
 func TestAPanicInTheEngineMakesTheConnectionUnfit(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		path := filepath.Join(t.TempDir(), "test.db")
 		raw, err := engine.Open(path, sqlite.OpenOptions{Create: true})
 		must(t, err)
@@ -437,7 +437,7 @@ func TestAPanicInTheEngineMakesTheConnectionUnfit(t *testing.T) {
 // A pause may sever a connection in the moment between an operation getting it
 // and Begin: then the operation must not bring it back to life, closed as it is.
 func TestASeveredConnectionStaysSevered(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		must(t, c.Reset())
 		closed := make(chan error, 1)
@@ -461,7 +461,7 @@ func (panics) Scan(any) error { panic("the destination's own") }
 // However an iteration ends, its statement is free for the next: otherwise
 // every further use would prepare it anew.
 func TestStatementsAreFreeAfterOddEnds(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES (1), (2), (3)`)
 		free := func(how string) {
 			t.Helper()

@@ -9,29 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/quiesce-go/quiesce/driver/sqlite"
 )
-
-// forEngines is onEngines for tests and benchmarks of Conn: it also watches for leaked goroutines.
-func forEngines[T interface {
-	*testing.T | *testing.B
-	testing.TB
-	Run(string, func(T)) bool
-}](t T, f func(t T, engine sqlite.Engine)) {
-	t.Helper()
-	for _, engine := range engines {
-		t.Run("engine="+engine.Name(), func(t T) {
-			if engine.Name() == "mattn" && !withCgo {
-				t.Skip("the mattn engine needs cgo, and this is a build without; the other build runs it")
-			}
-			before := goleak.IgnoreCurrent()
-			t.Cleanup(func() { goleak.VerifyNone(t, before) })
-			f(t, engine)
-		})
-	}
-}
 
 // openConn opens a connection that is closed at the end of the test.
 func openConn(tb testing.TB, engine sqlite.Engine, path string, open sqlite.OpenOptions, o sqlite.ConnOptions) *sqlite.Conn {

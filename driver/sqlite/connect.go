@@ -16,7 +16,7 @@ import (
 // exclusively is waited for in Go, within the busy timeout: what meets the lock
 // may be the open or any of the settings.
 func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (c *Conn, err error) {
-	err = whileBusy(ctx, d.cfg.BusyTimeout, func() (err error) {
+	err = whileBusy(ctx, d.settings().busyTimeout, func() (err error) {
 		c, err = d.connectOnce(ctx, role, check)
 		return err
 	})
@@ -24,12 +24,13 @@ func (d *storeDriver) connect(ctx context.Context, role lifecycle.Role, check fu
 }
 
 func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (c *Conn, err error) {
-	raw, err := d.cfg.Engine.Open(d.cfg.Path, OpenOptions{Exclusive: d.cfg.Exclusive})
+	set := d.settings()
+	raw, err := d.engine.Open(d.path(), OpenOptions{Exclusive: set.exclusive})
 	if err != nil {
-		return nil, openError(d.files[0], wrapError(d.cfg.Engine, d.cfg.Path, "open", "", err))
+		return nil, openError(&d.main, wrapError(d.engine, d.path(), "open", "", err))
 	}
-	c = newConn(d.cfg.Engine, raw, d.cfg.Path, connOptions{
-		StmtCache: d.cfg.StatementCache, BusyTimeout: d.cfg.BusyTimeout,
+	c = newConn(d.engine, raw, d.path(), connOptions{
+		StmtCache: set.statementCache, BusyTimeout: set.busyTimeout,
 	})
 	ready := false
 	defer func() { // also where a hook called runtime.Goexit
@@ -41,7 +42,7 @@ func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, chec
 	c.setOp(context.Background())
 	err = d.setUp(ctx, c, role, check)
 	if err = errors.Join(err, c.reset()); err != nil {
-		return c, openError(d.files[0], err)
+		return c, openError(&d.main, err)
 	}
 	ready = true
 	return c, nil
@@ -50,9 +51,10 @@ func (d *storeDriver) connectOnce(ctx context.Context, role lifecycle.Role, chec
 // setUp applies every setting that belongs to a connection, to every
 // connection. SQLite forgets them all when a connection is closed.
 func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, check func(*Conn) error) error {
-	for i, f := range d.files {
+	set := d.settings()
+	for i, f := range d.files() {
 		if i > 0 {
-			uri, err := OpenOptions{Exclusive: d.cfg.Exclusive}.URI(f.path)
+			uri, err := OpenOptions{Exclusive: set.exclusive}.URI(f.path)
 			if err != nil {
 				return openError(f, err)
 			}
@@ -60,15 +62,15 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 				return openError(f, err)
 			}
 		}
-		if err := c.ExecScript(ctx, settings(&d.cfg, f.schema)); err != nil {
+		if err := c.ExecScript(ctx, set.script(f.schema)); err != nil {
 			return openError(f, err)
 		}
 	}
 	if err := check(c); err != nil {
 		return err
 	}
-	if d.cfg.Setup != nil {
-		if err := guardHook(func() error { return d.cfg.Setup(ctx, c) }); err != nil {
+	if d.setup != nil {
+		if err := guardHook(func() error { return d.setup(ctx, c) }); err != nil {
 			return fmt.Errorf("setup: %w", err)
 		}
 	}
@@ -80,17 +82,17 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 	return nil
 }
 
-// settings is the script that every connection runs for a database on it.
-func settings(cfg *Config, schema string) string {
+// script is what every connection runs for a database on it.
+func (s settings) script(schema string) string {
 	var b strings.Builder
 	set := func(format string, args ...any) { fmt.Fprintf(&b, "PRAGMA "+format+";\n", args...) }
 	if schema == mainSchema {
-		set("foreign_keys = %d", map[bool]int{true: 0, false: 1}[cfg.NoForeignKeys])
+		set("foreign_keys = %d", map[bool]int{true: 0, false: 1}[s.noForeignKeys])
 	}
-	set("%s.cache_size = -%d", schema, cfg.CacheSize/1024)
-	set("%s.synchronous = %s", schema, synchronousNames[cfg.Synchronous])
-	set("%s.journal_size_limit = %d", schema, cfg.JournalSizeLimit)
-	set("%s.mmap_size = %d", schema, cfg.MmapSize)
+	set("%s.cache_size = -%d", schema, s.cacheSize/1024)
+	set("%s.synchronous = %s", schema, synchronousNames[s.synchronous])
+	set("%s.journal_size_limit = %d", schema, s.journalSizeLimit)
+	set("%s.mmap_size = %d", schema, s.mmapSize)
 	return b.String()
 }
 

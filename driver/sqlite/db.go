@@ -21,12 +21,16 @@ type DB struct {
 	*lifecycle.Connections[*Conn]
 	driver *storeDriver
 
-	opening   atomic.Bool // Open has not succeeded yet
-	made      made        // by Open, to be undone if it fails
-	once      sync.Once
-	claimed   []string     // in the registry of open files
-	facade    facade       // of SQL and SQLX
-	optimized atomic.Int64 // when PRAGMA optimize ran last, in nanoseconds
+	opening   atomic.Pointer[opening] // nil once Open has succeeded
+	optimized atomic.Int64            // when PRAGMA optimize ran last, in nanoseconds
+	observed  lifecycle.Observer      // the user's, or nil
+	facade    facade                  // of SQL and SQLX
+}
+
+// opening is what an Open that fails has to undo, once.
+type opening struct {
+	once sync.Once
+	made made
 }
 
 // View calls fn with a reader inside one read transaction: what it reads is of
@@ -73,19 +77,17 @@ func (db *DB) Close(ctx context.Context) error {
 }
 
 func (db *DB) unclaim() {
-	db.once.Do(func() {
-		if db.opening.Load() {
-			db.made.undo(db.driver)
-		}
-		openFiles.release(db.claimed)
-	})
+	if o := db.opening.Load(); o != nil {
+		o.once.Do(func() { o.made.undo(db.driver) })
+	}
+	openFiles.release(db.driver.files())
 }
 
 // Path returns the absolute path of the database file.
-func (db *DB) Path() string { return db.driver.cfg.Path }
+func (db *DB) Path() string { return db.driver.path() }
 
 // Engine returns the name of the engine.
-func (db *DB) Engine() string { return db.driver.cfg.Engine.Name() }
+func (db *DB) Engine() string { return db.driver.engine.Name() }
 
 // Size returns the size of the database in bytes, without the log, as far as
 // it is committed.
@@ -99,27 +101,29 @@ func (db *DB) Size(ctx context.Context) (int64, error) {
 	return pages * size, err
 }
 
-// observer passes events on, and gives the file free when a Close whose caller
-// has left comes to its end.
-func (db *DB) observer(user lifecycle.Observer) lifecycle.Observer {
-	return lifecycle.ObserverFunc(func(e lifecycle.Event) {
-		switch e.To {
-		case lifecycle.Active:
-			db.driver.activated()
-		case lifecycle.Closed:
-			db.unclaim()
-		}
-		if user != nil {
-			user.Observe(e)
-		}
-	})
+// dbObserver passes events on, and gives the file free when a Close whose
+// caller has left comes to its end.
+type dbObserver DB
+
+// Observe is called by the core.
+func (o *dbObserver) Observe(e lifecycle.Event) {
+	db := (*DB)(o)
+	switch e.To {
+	case lifecycle.Active:
+		db.driver.activated()
+	case lifecycle.Closed:
+		db.unclaim()
+	}
+	if db.observed != nil {
+		db.observed.Observe(e)
+	}
 }
 
 // optimizeLater runs PRAGMA optimize in the background, at most once a day. A
 // pause stops it at once.
 func (db *DB) optimizeLater() {
 	last := db.optimized.Load()
-	if db.driver.cfg.NoOptimize || time.Duration(timeNow()-last) < 24*time.Hour || !db.optimized.CompareAndSwap(last, timeNow()) {
+	if db.driver.settings().noOptimize || time.Duration(timeNow()-last) < 24*time.Hour || !db.optimized.CompareAndSwap(last, timeNow()) {
 		return
 	}
 	began := db.PauseBegan()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"unique"
 
 	"github.com/quiesce-go/quiesce/internal/holders"
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -13,29 +14,47 @@ import (
 // storeDriver is what lifecycle drives: it opens, validates, interrupts,
 // severs, checkpoints and closes the connections of one store.
 type storeDriver struct {
-	cfg   Config
-	files []*file
-	live  atomic.Int64 // connections that are open, or being opened
+	engine Engine
+	shared unique.Handle[settings]
+	setup  func(ctx context.Context, c *Conn) error
+	live   atomic.Int32 // connections that are open, or being opened
 
 	mu      sync.Mutex
-	checked uint64 // the newest generation whose first connection was compared with what was paused
 	active  bool   // the store was active since the files were last looked at
+	checked uint64 // the newest generation whose first connection was compared with what was paused
+
+	main file // the first of files
 }
 
 // mainSchema is SQLite's name for the database that a connection was opened with.
 const mainSchema = "main"
 
 func newDriver(cfg Config) *storeDriver {
-	d := &storeDriver{cfg: cfg, files: []*file{{schema: mainSchema, path: cfg.Path}}}
+	d := &storeDriver{engine: cfg.Engine, shared: cfg.settings(), setup: cfg.Setup, main: file{schema: mainSchema, path: cfg.Path}}
+	last := &d.main
 	for _, a := range cfg.Attach {
-		d.files = append(d.files, &file{schema: a.Schema, path: a.Path})
+		last.next = &file{schema: a.Schema, path: a.Path}
+		last = last.next
 	}
 	return d
 }
 
+// files are the database and those that are attached to it.
+func (d *storeDriver) files() []*file {
+	files := make([]*file, 0, 1)
+	for f := &d.main; f != nil; f = f.next {
+		files = append(files, f)
+	}
+	return files
+}
+
+func (d *storeDriver) settings() settings { return d.shared.Value() }
+
+func (d *storeDriver) path() string { return d.main.path }
+
 func (d *storeDriver) paths() []string {
 	var paths []string
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		paths = append(paths, f.path)
 	}
 	return paths
@@ -92,15 +111,15 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 func (d *storeDriver) look(first bool) ([]fileStat, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	stats := make([]fileStat, len(d.files))
-	for i, f := range d.files {
+	stats := make([]fileStat, len(d.files()))
+	for i, f := range d.files() {
 		st, err := statFile(f.path)
 		switch {
 		case err != nil:
 			return nil, err
 		case !st.exists:
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrMissing}
-		case f.known && !st.same(f.stat) && !(first && d.cfg.AcceptReplaced):
+		case f.known && !st.same(f.was) && !(first && d.settings().acceptReplaced):
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
 		stats[i] = st
@@ -112,12 +131,12 @@ const hintSwapped = "it was replaced while the store was opening or active"
 
 // unmoved tells whether the files are still those that were looked at.
 func (d *storeDriver) unmoved(before []fileStat) error {
-	for i, f := range d.files {
+	for i, f := range d.files() {
 		st, err := statFile(f.path)
 		if err != nil {
 			return err
 		}
-		if !st.same(before[i]) {
+		if !st.same(before[i].fileID) {
 			return &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
 	}
@@ -126,21 +145,21 @@ func (d *storeDriver) unmoved(before []fileStat) error {
 
 // recognise reads the identities and compares them with those that were paused.
 func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error) {
-	ids := make([]identity, len(d.files))
-	for i, f := range d.files {
+	ids := make([]identity, len(d.files()))
+	for i, f := range d.files() {
 		id, err := readIdentity(ctx, c, f.schema)
 		if err != nil {
 			return nil, openError(f, err)
 		}
 		d.mu.Lock()
-		if f.known && !d.cfg.AcceptReplaced {
+		if f.known && !d.settings().acceptReplaced {
 			err = id.compare(f)
 		}
 		d.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}
-		if err := id.admit(&d.cfg, f); err != nil {
+		if err := id.admit(d.settings(), f); err != nil {
 			return nil, err
 		}
 		ids[i] = id
@@ -156,8 +175,8 @@ func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identi
 		return
 	}
 	d.checked = generation
-	for i, f := range d.files {
-		f.identity, f.stat, f.known = ids[i], stats[i], true
+	for i, f := range d.files() {
+		f.identity, f.was, f.hadContent, f.known = ids[i], stats[i].fileID, stats[i].size > 0, true
 	}
 }
 
@@ -225,7 +244,7 @@ func (d *storeDriver) Close(c *Conn) error {
 func (d *storeDriver) Validate(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		if err := d.check(ctx, f); err != nil {
 			return err
 		}
@@ -242,7 +261,7 @@ func (d *storeDriver) Validated(context.Context) (lifecycle.Change, error) {
 		return lifecycle.ChangeUnknown, nil
 	}
 	all := lifecycle.ChangeNo
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		switch c := f.changed(); {
 		case c == lifecycle.ChangeYes:
 			all = c
@@ -264,7 +283,7 @@ func (d *storeDriver) activated() {
 
 // Identify records what the next Resume has to find. c is the last connection.
 func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		var version int32
 		err := d.asOperation(c, func() error {
 			return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
@@ -274,10 +293,10 @@ func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 		if err == nil {
 			f.identity.userVersion = version
 		}
-		if statErr == nil && st.exists && f.known && !st.same(f.stat) {
+		if statErr == nil && st.exists && f.known && !st.same(f.was) {
 			statErr = &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: "another file has its place already, before the pause has ended"}
 		} else if statErr == nil && st.exists {
-			f.stat = st
+			f.was, f.hadContent = st.fileID, st.size > 0
 		}
 		d.mu.Unlock()
 		if err := errors.Join(err, statErr); err != nil {
@@ -301,7 +320,7 @@ func (d *storeDriver) Leftovers() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var left []string
-	for _, f := range d.files {
+	for _, f := range d.files() {
 		if d.active {
 			f.lookAfter()
 		}

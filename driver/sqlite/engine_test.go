@@ -18,7 +18,7 @@ func TestEveryPathOpensTheFileOfThatName(t *testing.T) {
 		"plus+sign.db", "ünïcödé-日本.db", "quote's \"double\".db", "semi;colon:colon.db", "back\\slash.db", "new\nline.db", "?mode=memory", "vfs=none&", ":memory:",
 		"invalid\xffutf8.db",
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		dir := filepath.Join(t.TempDir(), "dir? with # and %41")
 		must(t, os.Mkdir(dir, 0o700))
 		for _, name := range names {
@@ -49,7 +49,7 @@ func TestEveryPathOpensTheFileOfThatName(t *testing.T) {
 }
 
 func TestPathsThatAreNoFilesAreRefused(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for _, path := range []string{"", filepath.Join(t.TempDir(), "a\x00b")} {
 			if raw, err := engine.Open(path, sqlite.OpenOptions{Create: true}); err == nil {
 				t.Errorf("Open(%q) opened something: SQLite would have cut the name or made a temporary database", path)
@@ -60,7 +60,7 @@ func TestPathsThatAreNoFilesAreRefused(t *testing.T) {
 }
 
 func TestOpenCreatesOnlyWhenAsked(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		path := filepath.Join(t.TempDir(), "missing.db")
 		raw, err := engine.Open(path, sqlite.OpenOptions{})
 		if err == nil {
@@ -77,7 +77,7 @@ func TestOpenCreatesOnlyWhenAsked(t *testing.T) {
 
 // A wait inside SQLite could not be ended, so no connection ever has a busy timeout.
 func TestNoConnectionWaitsInsideSQLite(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, "")
 		if ms := scanOne[int](t, c, `PRAGMA busy_timeout`); ms != 0 {
 			t.Errorf("busy_timeout is %d ms after Open, want 0", ms)
@@ -86,7 +86,7 @@ func TestNoConnectionWaitsInsideSQLite(t *testing.T) {
 }
 
 func TestNoCheckpointOnCloseLeavesTheLog(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for _, keep := range []bool{false, true} {
 			c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES (1)`)
 			must(t, c.Reset())
@@ -122,7 +122,7 @@ func TestBothEnginesReportTheSameCodes(t *testing.T) {
 		{"cannot open", `ATTACH '/no/such/directory/file.db' AS a`, sqlite.ErrCantOpen, 14},
 		{"not a database", `ATTACH '` + notADatabase + `' AS a`, sqlite.ErrNotADatabase, 26},
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL UNIQUE CHECK (v > 0)); INSERT INTO t VALUES (1, 1)`)
 		for _, test := range cases {
 			_, err := c.Exec(t.Context(), test.sql)

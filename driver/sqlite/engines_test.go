@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/driver/sqlite/mattn"
 	"github.com/quiesce-go/quiesce/driver/sqlite/modernc"
@@ -13,13 +15,20 @@ import (
 // engines are what every test here runs on.
 var engines = []sqlite.Engine{modernc.Engine(), mattn.Engine()}
 
-// onEngines runs a test on every engine that this build has.
-func onEngines(t *testing.T, test func(t *testing.T, engine sqlite.Engine)) {
+// onEngines runs a test or a benchmark on every engine that this build has, and finds the goroutines that it leaves behind.
+func onEngines[T interface {
+	*testing.T | *testing.B
+	testing.TB
+	Run(string, func(T)) bool
+}](t T, test func(t T, engine sqlite.Engine)) {
+	t.Helper()
 	for _, engine := range engines {
-		t.Run("engine="+engine.Name(), func(t *testing.T) {
+		t.Run("engine="+engine.Name(), func(t T) {
 			if engine.Name() == "mattn" && !withCgo {
 				t.Skip("the mattn engine needs cgo, and this is a build without; the other build runs it")
 			}
+			before := goleak.IgnoreCurrent()
+			t.Cleanup(func() { goleak.VerifyNone(t, before) })
 			test(t, engine)
 		})
 	}

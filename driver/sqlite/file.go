@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +15,17 @@ import (
 
 // file is one database of a store, and what a Resume has to find of it.
 type file struct {
-	schema string // "main", or the name it is attached under
-	path   string
+	schema  string // "main", or the name it is attached under
+	path    string
+	next    *file  // of the store, or nil
+	claimed string // its key in the registry of open files, or ""; guarded by that
 
 	// Kept over a pause. Guarded by the driver's mutex.
-	known    bool       // it was open before: the rest is valid
-	stat     fileStat   // taken right before the last connection was closed
-	identity identity   // read from the content
-	after    afterState // taken when nothing was held any more
+	was        fileID     // right before the last connection was closed
+	hadContent bool       // at the same time
+	known      bool       // it was open before: the rest is valid
+	identity   identity   // read from the content
+	after      afterState // taken when nothing was held any more
 }
 
 // sideFiles are the names that SQLite adds to a database's.
@@ -34,8 +36,16 @@ func (f *file) side(suffix string) string { return realPath(f.path) + suffix }
 
 // afterState is what lay in the directory when nothing was held any more.
 type afterState struct {
-	taken   time.Time
-	db, wal fileStat
+	taken time.Time
+	db    fileState
+	log   *fileState // nil where there was no log, which is the rule
+}
+
+func (a afterState) wal() fileState {
+	if a.log == nil {
+		return fileState{}
+	}
+	return *a.log
 }
 
 // clockWentBack tells whether the system's clock was set back since: then a
@@ -47,8 +57,11 @@ func (a afterState) clockWentBack() bool {
 
 func (f *file) lookAfter() {
 	f.after = afterState{taken: time.Now()}
-	f.after.db, _ = statFile(f.path)
-	f.after.wal, _ = statFile(f.side("-wal"))
+	db, _ := statFile(f.path)
+	f.after.db = db.fileState
+	if wal, _ := statFile(f.side("-wal")); wal.exists {
+		f.after.log = &wal.fileState
+	}
 }
 
 // leftovers lists the side files that are there.
@@ -91,8 +104,8 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 	replaced := func(format string, args ...any) error {
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: "+format, append([]any{lifecycle.ErrReplaced}, args...)...)}
 	}
-	same := st.same(f.stat)
-	if !same && !d.cfg.AcceptReplaced {
+	accept := d.settings().acceptReplaced
+	if !st.same(f.was) && !accept {
 		return replaced("the file is another one than the one that was paused")
 	}
 	if wal.exists && wal.size > 0 && d.isOldLog(ctx, f, st, wal) {
@@ -101,7 +114,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 		}
 		return replaced("%w", errOldLog)
 	}
-	if st.size == 0 && f.stat.size > 0 && !d.cfg.AcceptReplaced {
+	if st.size == 0 && f.hadContent && !accept {
 		return replaced("the file is empty")
 	}
 	return nil
@@ -112,19 +125,20 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 // the pause; what a pause has left is not, and is known. An old log that was
 // copied there meanwhile, with a new time, cannot be told.
 func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) bool {
-	left := wal.same(f.after.wal) && !wal.touched(f.after.wal)
+	paused := f.after.wal()
+	left := wal.same(paused.fileID) && !wal.touched(paused)
 	switch {
-	case !st.same(f.stat): // accepted where it comes with a log of its own
-		return left || later(wal.modified, wal.changed).Before(later(st.changed, st.modified))
+	case !st.same(f.was): // accepted where it comes with a log of its own
+		return left || max(wal.modified, wal.changed) < max(st.changed, st.modified)
 	case !left:
-		return wal.modified.Before(f.after.taken.Add(-clockStep)) && !f.after.clockWentBack()
+		return wal.modified < stampOf(f.after.taken.Add(-clockStep)) && !f.after.clockWentBack()
 	case !st.touched(f.after.db):
 		return false
 	}
 	// The file was written to and its log was not: somebody has written the log
 	// back, or copied another database over the file.
 	id, err := d.identityWithoutLog(ctx, f)
-	return err != nil || f.identity.id != nil && !bytes.Equal(id.id, f.identity.id)
+	return err != nil || f.identity.has && !id.is(f.identity)
 }
 
 // clockStep is more than the step in which file systems count time.
@@ -149,13 +163,6 @@ func (f *file) whyNot() error {
 	return nil
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // changed tells whether somebody wrote since the pause. That nobody did can
 // only be told where the last write was long enough before: file systems count time in steps.
 func (f *file) changed() lifecycle.Change {
@@ -167,10 +174,11 @@ func (f *file) changed() lifecycle.Change {
 	if err1 != nil || err2 != nil {
 		return lifecycle.ChangeUnknown
 	}
-	if db.touched(f.after.db) || wal.touched(f.after.wal) || !db.same(f.after.db) {
+	logWas := f.after.wal()
+	if db.touched(f.after.db) || wal.touched(logWas) || !db.same(f.after.db.fileID) {
 		return lifecycle.ChangeYes
 	}
-	if f.after.taken.Sub(later(f.after.db.modified, f.after.wal.modified)) < clockStep {
+	if stampOf(f.after.taken.Add(-clockStep)) < max(f.after.db.modified, logWas.modified) {
 		return lifecycle.ChangeUnknown
 	}
 	return lifecycle.ChangeNo

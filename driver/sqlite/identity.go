@@ -1,9 +1,9 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,7 +13,8 @@ import (
 
 // identity is what a database's content says of who it is.
 type identity struct {
-	id            []byte // 16 random bytes; nil where the database has no table for them
+	id            [16]byte // random
+	has           bool     // there is a table for them; they are zero otherwise
 	applicationID int32
 	userVersion   int32
 }
@@ -37,18 +38,30 @@ func readIdentity(ctx context.Context, c *Conn, schema string) (identity, error)
 	if err != nil || !there {
 		return id, err
 	}
-	err = c.QueryRow(ctx, `SELECT id FROM `+schema+`.`+identityTable+` WHERE key = 1`).Scan(&id.id)
+	var bytes []byte
+	err = c.QueryRow(ctx, `SELECT id FROM `+schema+`.`+identityTable+` WHERE key = 1`).Scan(&bytes)
+	id.set(bytes)
 	return id, err
+}
+
+// set takes what the table has. What is not 16 bytes long was not written here, and is told from others all the same.
+func (id *identity) set(bytes []byte) {
+	id.has = bytes != nil
+	if id.has && len(bytes) != len(id.id) {
+		sum := sha256.Sum256(bytes)
+		bytes = sum[:]
+	}
+	copy(id.id[:], bytes)
 }
 
 // identityWithoutLog reads the identity of the file alone. It opens the file in
 // a way that takes no lock and looks at no log, and may be called at any time.
 func (d *storeDriver) identityWithoutLog(ctx context.Context, f *file) (id identity, err error) {
-	raw, err := d.cfg.Engine.Open(f.path, OpenOptions{Immutable: true})
+	raw, err := d.engine.Open(f.path, OpenOptions{Immutable: true})
 	if err != nil {
 		return id, err
 	}
-	c := newConn(d.cfg.Engine, raw, f.path, connOptions{ReadOnly: true})
+	c := newConn(d.engine, raw, f.path, connOptions{ReadOnly: true})
 	err = d.asOperation(c, func() (err error) {
 		id, err = readIdentity(ctx, c, mainSchema)
 		return err
@@ -75,15 +88,15 @@ func writeIdentity(ctx context.Context, c *Conn, schema string, applicationID in
 }
 
 // admit checks a database against what the program knows.
-func (id identity) admit(cfg *Config, f *file) error {
+func (id identity) admit(cfg settings, f *file) error {
 	if f.schema != mainSchema { // versions and marks of attached databases are their owner's business
 		return nil
 	}
-	if cfg.ApplicationID != 0 && id.applicationID != cfg.ApplicationID {
-		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: application_id is %#x instead of %#x", ErrApplicationID, id.applicationID, cfg.ApplicationID)}
+	if cfg.applicationID != 0 && id.applicationID != cfg.applicationID {
+		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: application_id is %#x instead of %#x", ErrApplicationID, id.applicationID, cfg.applicationID)}
 	}
-	if cfg.SchemaVersion != 0 && id.userVersion > cfg.SchemaVersion {
-		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: user_version is %d, known is %d", lifecycle.ErrSchemaNewer, id.userVersion, cfg.SchemaVersion),
+	if cfg.schemaVersion != 0 && id.userVersion > cfg.schemaVersion {
+		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: user_version is %d, known is %d", lifecycle.ErrSchemaNewer, id.userVersion, cfg.schemaVersion),
 			Hint: "a newer version of the program has changed it"}
 	}
 	return nil
@@ -95,8 +108,8 @@ func (id identity) compare(f *file) error {
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: "+format, append([]any{lifecycle.ErrReplaced}, args...)...)}
 	}
 	switch was := f.identity; {
-	case !bytes.Equal(id.id, was.id):
-		return replaced("its identity is %s instead of %s", shortID(id.id), shortID(was.id))
+	case !id.is(was):
+		return replaced("its identity is %s instead of %s", id.short(), was.short())
 	case id.applicationID != was.applicationID:
 		return replaced("its application_id is %#x instead of %#x", id.applicationID, was.applicationID)
 	case id.userVersion < was.userVersion:
@@ -105,9 +118,12 @@ func (id identity) compare(f *file) error {
 	return nil
 }
 
-func shortID(id []byte) string {
-	if id == nil {
+// is tells whether both have the same bytes, or neither has any.
+func (id identity) is(other identity) bool { return id.has == other.has && id.id == other.id }
+
+func (id identity) short() string {
+	if !id.has {
 		return "none"
 	}
-	return hex.EncodeToString(id[:min(4, len(id))]) + "…"
+	return hex.EncodeToString(id.id[:4]) + "…"
 }

@@ -102,7 +102,7 @@ func TestAnInterruptedStatementFailsOrIsComplete(t *testing.T) {
 			return err == nil, err
 		},
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for name, run := range kinds {
 			for how, want := range map[string]error{"interrupt": lifecycle.ErrInterrupted, "context": context.Canceled} {
 				t.Run(name+" by "+how, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestALongStatementIsStoppedAtAnyStep(t *testing.T) {
 			})
 		},
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for name, run := range run {
 			t.Run(name, func(t *testing.T) {
 				c := connOn(t, engine, `CREATE TABLE t (v)`)
@@ -217,7 +217,7 @@ func TestALongStatementIsStoppedAtAnyStep(t *testing.T) {
 
 // After an interrupt every further statement of the operation fails, until reset.
 func TestAnInterruptHoldsUntilReset(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		ctx, cancel := context.WithCancel(t.Context())
 		must(t, c.Reset())
@@ -244,7 +244,7 @@ func TestAnInterruptHoldsUntilReset(t *testing.T) {
 // A context that ends after its statement has ended hits nobody: not the next
 // statement, and not an iteration around it.
 func TestALateContextHitsNobody(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		const query = `SELECT value FROM json_each('[1,2,3,4,5,6,7,8]')`
 		for i := range 300 {
@@ -276,7 +276,7 @@ func TestALateContextHitsNobody(t *testing.T) {
 
 // Contexts inside a transaction: what the statement was decides what is lost.
 func TestAStatementsContextEndsTheStatement(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		const write = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?1) INSERT INTO t (v) SELECT i FROM n`
 		stopped := func(c *sqlite.Conn, sql string, args ...any) error {
@@ -333,7 +333,7 @@ func TestAStatementsContextEndsTheStatement(t *testing.T) {
 
 // A severed connection is closed between two calls, with its statements closed before it.
 func TestSeverClosesUnderAnOpenIteration(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES (1), (2), (3)`)
 		closed := make(chan error, 2)
 		n := 0
@@ -382,7 +382,7 @@ func TestSeverClosesUnderAnOpenIteration(t *testing.T) {
 
 // A call that is inside is interrupted until it leaves, and closes the connection then.
 func TestSeverWaitsForTheCallThatIsInside(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for i := range 20 {
 			c := connOn(t, engine, `CREATE TABLE t (v)`)
 			var err, closing error
@@ -411,7 +411,7 @@ func TestSeverWaitsForTheCallThatIsInside(t *testing.T) {
 // An interrupt that found nothing running must not spoil the close after it:
 // the flag would keep the last connection from removing -wal and -shm.
 func TestAnInterruptBeforeCloseLeavesNoFilesBehind(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		for _, how := range []string{"statement", "iteration", "nothing"} {
 			c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES (1), (2)`)
 			watchdog(t, how, func() {

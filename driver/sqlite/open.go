@@ -26,39 +26,38 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		}
 	}
 	d := newDriver(cfg)
-	claimed, err := openFiles.claim(cfg.Name, d.paths())
-	if err != nil {
+	if err := openFiles.claim(cfg.Name, d.files()); err != nil {
 		return nil, err
 	}
-	db := &DB{driver: d, claimed: claimed}
-	db.opening.Store(true)
+	db := &DB{driver: d, observed: cfg.Observer}
+	o := new(opening)
+	db.opening.Store(o)
 	defer func() { // also where a hook called runtime.Goexit
 		// What a failed Open could not close yet it closes later, and then tells the observer.
-		if db.opening.Load() && d.live.Load() == 0 {
+		if db.opening.Load() != nil && d.live.Load() == 0 {
 			db.unclaim()
 		}
 	}()
 	if !cfg.StartPaused {
-		if err := d.prepare(ctx, &db.made); err != nil {
+		if err := d.prepare(ctx, &o.made); err != nil {
 			return nil, err
 		}
 		db.optimized.Store(timeNow())
 	}
 	lc := cfg.lifecycle()
-	lc.Observer = db.observer(cfg.Observer)
+	lc.Observer = (*dbObserver)(db)
 	if db.Connections, err = lifecycle.Open(ctx, lifecycle.Driver[*Conn](d), lc); err != nil {
 		return nil, err
 	}
-	db.opening.Store(false)
-	db.made = made{}
+	db.opening.Store(nil)
 	return db, nil
 }
 
 // prepare makes the files, checks what is in them before anything is changed,
 // and gives them what every connection needs: the write-ahead log, an identity.
 func (d *storeDriver) prepare(ctx context.Context, m *made) error {
-	isNew := make([]bool, len(d.files))
-	for i, f := range d.files {
+	isNew := make([]bool, len(d.files()))
+	for i, f := range d.files() {
 		fresh, err := m.create(f.path)
 		if err != nil {
 			return err
@@ -77,12 +76,12 @@ func (d *storeDriver) prepare(ctx context.Context, m *made) error {
 		return err
 	}
 	err = d.asOperation(c, func() error {
-		for i, f := range d.files {
-			if err := d.settlePatiently(ctx, c, f, ids[i].id == nil && (isNew[i] || d.cfg.AddIdentity)); err != nil {
+		for i, f := range d.files() {
+			if err := d.settlePatiently(ctx, c, f, !ids[i].has && (isNew[i] || d.settings().addIdentity)); err != nil {
 				return openError(f, err)
 			}
 		}
-		if d.cfg.NoOptimize {
+		if d.settings().noOptimize {
 			return nil
 		}
 		// It is advice to the query planner, and looks at little: no reason to fail.
@@ -99,17 +98,17 @@ const optimizeStatement = `PRAGMA optimize = 0x10002`
 
 // admitAll reads the identities of all files and checks them.
 func (d *storeDriver) admitAll(ctx context.Context, c *Conn, isNew []bool) ([]identity, error) {
-	ids := make([]identity, len(d.files))
-	for i, f := range d.files {
+	ids := make([]identity, len(d.files()))
+	for i, f := range d.files() {
 		id, err := readIdentity(ctx, c, f.schema)
 		if err != nil {
 			return nil, openError(f, err)
 		}
 		ids[i] = id
-		if isNew[i] && id.id == nil {
-			id.applicationID = d.cfg.ApplicationID // which it is about to get
+		if isNew[i] && !id.has {
+			id.applicationID = d.settings().applicationID // which it is about to get
 		}
-		if err := id.admit(&d.cfg, f); err != nil {
+		if err := id.admit(d.settings(), f); err != nil {
 			return nil, err
 		}
 	}
@@ -117,18 +116,18 @@ func (d *storeDriver) admitAll(ctx context.Context, c *Conn, isNew []bool) ([]id
 }
 
 func (d *storeDriver) settlePatiently(ctx context.Context, c *Conn, f *file, identify bool) error {
-	return whileBusy(ctx, d.cfg.BusyTimeout, func() error { return d.settle(ctx, c, f, identify) })
+	return whileBusy(ctx, d.settings().busyTimeout, func() error { return d.settle(ctx, c, f, identify) })
 }
 
 // settleUnseen makes ready what Open has not seen: the database of a store that
 // started paused, or one that AcceptReplaced lets take another's place.
 func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity) error {
-	for i, f := range d.files {
+	for i, f := range d.files() {
 		var mode string
 		if err := c.QueryRow(ctx, `PRAGMA `+f.schema+`.journal_mode`).Scan(&mode); err != nil {
 			return openError(f, err)
 		}
-		identify := d.cfg.AddIdentity && ids[i].id == nil
+		identify := d.settings().addIdentity && !ids[i].has
 		if mode == "wal" && !identify {
 			continue
 		}
@@ -152,7 +151,7 @@ func (d *storeDriver) settle(ctx context.Context, c *Conn, f *file, identify boo
 		if !identify {
 			return nil
 		}
-		application := d.cfg.ApplicationID
+		application := d.settings().applicationID
 		if f.schema != mainSchema {
 			application = 0
 		}

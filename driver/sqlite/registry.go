@@ -17,30 +17,38 @@ type registry struct {
 	paths map[string]string // real path of the file → name of the store that has it
 }
 
-// claim takes all paths for the store, or none.
-func (r *registry) claim(store string, paths []string) ([]string, error) {
+// claim takes all files for the store, or none.
+func (r *registry) claim(store string, files []*file) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var real []string
-	for _, path := range paths {
-		key := realPath(path)
+	for _, f := range files {
+		key := realPath(f.path)
 		if owner, taken := r.find(key); taken {
-			for _, done := range real {
-				delete(r.paths, done)
-			}
-			return nil, &OpenError{Path: path, Err: ErrInUse, Hint: "the store " + owner + " has it; share that one, or close it first"}
+			r.forget(files)
+			return &OpenError{Path: f.path, Err: ErrInUse, Hint: "the store " + owner + " has it; share that one, or close it first"}
+		}
+		if key == f.path {
+			key = f.path // so that the two share their bytes
 		}
 		r.paths[key] = store
-		real = append(real, key)
+		f.claimed = key
 	}
-	return real, nil
+	return nil
 }
 
-func (r *registry) release(real []string) {
+// release gives the files free. Releasing what is free does nothing.
+func (r *registry) release(files []*file) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, key := range real {
-		delete(r.paths, key)
+	r.forget(files)
+}
+
+func (r *registry) forget(files []*file) {
+	for _, f := range files {
+		if f.claimed != "" {
+			delete(r.paths, f.claimed)
+			f.claimed = ""
+		}
 	}
 }
 

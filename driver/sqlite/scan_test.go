@@ -130,7 +130,7 @@ func TestStoredTimesSortAsTheTimesDo(t *testing.T) {
 		time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), base.Add(-time.Nanosecond), base, base.Add(1), base.Add(10), base.Add(500 * time.Millisecond),
 		base.Add(510 * time.Millisecond), base.Add(time.Second), base.Add(time.Hour).In(time.FixedZone("", -7200)),
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (n INTEGER PRIMARY KEY, at)`)
 		for n, at := range times {
 			_, err := c.Exec(t.Context(), `INSERT INTO t VALUES (?, ?)`, n, at)
@@ -176,7 +176,7 @@ func TestScanGoesIntoEveryTypeThatHoldsTheValue(t *testing.T) {
 		{"'2024-02-29 12:00:00+00:00'", when}, {"'2024-02-29 14:00:00+02:00'", when}, {"'2024-02-29T12:00:00Z'", when}, {"'2024-02-29 12:00:00Z'", when},
 		{"'2024-02-29 12:00:00.000'", when}, {"'2024-02-29T12:00'", when}, {"'2024-02-29 12:00'", when}, {"'2024-02-29'", when.Add(-12 * time.Hour)},
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		for _, test := range cases {
 			dest := newLike(test.want)
@@ -205,7 +205,7 @@ func TestScanNamesTheColumnThatDoesNotFit(t *testing.T) {
 		{"5", new(chan int), "INTEGER"}, {"5", 5, "INTEGER"}, {"5", (*int16)(nil), "INTEGER"},
 		{"5", new([]int), "INTEGER"}, {"'x'", new(*int), "TEXT"}, {"'x'", new(sql.NullInt64), "TEXT"},
 	}
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		for _, test := range cases {
 			var first int
@@ -233,7 +233,7 @@ func TestScanNamesTheColumnThatDoesNotFit(t *testing.T) {
 
 // What Scan hands out belongs to the caller, also after the next row and the end.
 func TestBytesBelongToTheCaller(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v BLOB)`)
 		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
 		for i := range 3 {

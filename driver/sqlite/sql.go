@@ -28,8 +28,8 @@ type facade struct {
 // its SetMaxOpenConns; it keeps Config.MaxReaders of them idle. DB's Close closes it.
 func (db *DB) SQL() *sql.DB {
 	db.facade.once.Do(func() {
-		cfg := &db.driver.cfg
-		connector := sqldb.NewConnector(db.Connections, (*Conn).sqlSession, driverOf(cfg.Engine), sqldb.Options{SingleWriter: cfg.SingleWriter})
+		d := db.driver
+		connector := sqldb.NewConnector(db.Connections, (*Conn).sqlSession, driverOf(d.engine), sqldb.Options{SingleWriter: d.shared.Value().singleWriter})
 		db.facade.sql = sql.OpenDB(connector)
 		db.facade.sql.SetMaxIdleConns(db.Stats().MaxReaders)
 		db.facade.sqlx = sqlx.NewDb(db.facade.sql, "sqlite3")

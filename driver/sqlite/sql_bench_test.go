@@ -10,7 +10,7 @@ import (
 // BenchmarkFacade: the driver under database/sql / the same through DB.SQL. Both
 // have one connection, so that no pool's luck is measured.
 func BenchmarkFacade(b *testing.B) {
-	onEnginesB(b, func(b *testing.B, engine sqlite.Engine) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		const rows = 10_000
 		pools := newTwoPool(b, engine, rows)
 		plain := pools.write

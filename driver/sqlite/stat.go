@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 	"time"
@@ -14,24 +15,46 @@ import (
 // and never by opening the file: closing any descriptor of a file drops the
 // POSIX locks that SQLite holds on it in this process.
 type fileStat struct {
-	exists   bool
-	dev, ino uint64
-	birth    time.Time // zero where the platform does not tell
-	size     int64
-	modified time.Time
-	changed  time.Time // of the inode: content, name, owner; zero where the platform does not tell
+	fileState
+	changed stamp // of the inode: content, name, owner; 0 where the platform does not tell
 }
 
-// same tells whether both are the same file, as far as can be told: ext4 gives
-// the inode of a deleted file to the next one, and birth times have steps of 4 ms.
-func (s fileStat) same(other fileStat) bool {
-	return s.exists == other.exists && s.dev == other.dev && s.ino == other.ino && s.birth.Equal(other.birth)
+// fileID tells which file it is, as far as can be told: ext4 gives the inode of
+// a deleted file to the next one, and birth times have steps of 4 ms.
+type fileID struct {
+	dev, ino uint64
+	birth    stamp // 0 where the platform does not tell
+	exists   bool
 }
+
+// fileState is what tells whether a file was written to.
+type fileState struct {
+	fileID
+	size     int64
+	modified stamp
+}
+
+func (id fileID) same(other fileID) bool { return id == other }
 
 // touched tells whether the content may have been changed since before. An
 // empty file is as good as none: SQLite makes an empty log as soon as it opens a database.
-func (s fileStat) touched(before fileStat) bool {
-	return s.size != before.size || s.exists && before.exists && !s.modified.Equal(before.modified)
+func (s fileState) touched(before fileState) bool {
+	return s.size != before.size || s.exists && before.exists && s.modified != before.modified
+}
+
+// stamp is a time of a file, in nanoseconds since 1970: a third of a time.Time, of which a paused store keeps several.
+type stamp int64
+
+// stampOf makes the latest and the earliest stamp of what is beyond them, centuries away.
+func stampOf(t time.Time) stamp {
+	const furthest = math.MaxInt64/1_000_000_000 - 1
+	switch s := t.Unix(); {
+	case s > furthest:
+		return math.MaxInt64
+	case s < -furthest:
+		return math.MinInt64
+	}
+	return stamp(t.UnixNano())
 }
 
 // statFile asks for path. That it is missing is no error.
@@ -47,7 +70,8 @@ func statFile(path string) (fileStat, error) {
 	case !info.Mode().IsRegular():
 		return fileStat{}, &OpenError{Path: path, Err: ErrDirectory, Hint: "it is not a regular file"}
 	}
-	st := fileStat{exists: true, size: info.Size(), modified: info.ModTime()}
+	var st fileStat
+	st.exists, st.size, st.modified = true, info.Size(), stampOf(info.ModTime())
 	st.fill(path, info)
 	return st, nil
 }

@@ -11,7 +11,7 @@ import (
 func (s *fileStat) fill(_ string, info fs.FileInfo) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.dev, s.ino = uint64(st.Dev), uint64(st.Ino)
-		s.birth = time.Unix(st.Birthtimespec.Unix())
-		s.changed = time.Unix(st.Ctimespec.Unix())
+		s.birth = stampOf(time.Unix(st.Birthtimespec.Unix()))
+		s.changed = stampOf(time.Unix(st.Ctimespec.Unix()))
 	}
 }

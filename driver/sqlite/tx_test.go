@@ -19,7 +19,7 @@ func insert(c *sqlite.Conn, v any) error {
 
 func TestUpdateIsAllOrNothing(t *testing.T) {
 	errOwn := errors.New("own")
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v UNIQUE)`)
 		update := func(f func(c *sqlite.Conn) error) error {
 			return c.Update(t.Context(), func(c *sqlite.Conn) error {
@@ -65,7 +65,7 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 }
 
 func TestTransactionsNestOnlyWhereThatMeansSomething(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		ctx := t.Context()
 		nothing := func(*sqlite.Conn) error { return nil }
@@ -102,7 +102,7 @@ func TestTransactionsNestOnlyWhereThatMeansSomething(t *testing.T) {
 
 func TestSavepointsUndoTheirPart(t *testing.T) {
 	errOwn := errors.New("own")
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v UNIQUE)`)
 		ctx := t.Context()
 		must(t, c.Update(ctx, func(c *sqlite.Conn) error {
@@ -143,7 +143,7 @@ func TestSavepointsUndoTheirPart(t *testing.T) {
 // An interrupted write rolls everything back, and SQLite would run the next
 // one alone and commit it. Nothing of the three may be there.
 func TestAnInterruptedWriteLeavesTheFileUnchanged(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v); INSERT INTO t VALUES ('before')`)
 		for _, swallow := range []bool{false, true} {
 			watchdog(t, "Update", func() {
@@ -175,7 +175,7 @@ func TestAnInterruptedWriteLeavesTheFileUnchanged(t *testing.T) {
 
 // The same without an interrupt: SQL can end a transaction with an error, too.
 func TestNothingRunsOutsideATransactionThatIsOver(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v UNIQUE); INSERT INTO t VALUES (1);
 			CREATE TRIGGER bomb BEFORE INSERT ON t WHEN new.v = 'bomb' BEGIN SELECT RAISE(ROLLBACK, 'bomb'); END`)
 		for _, end := range []string{`INSERT OR ROLLBACK INTO t VALUES (1)`, `INSERT INTO t VALUES ('bomb')`} {
@@ -204,7 +204,7 @@ func TestNothingRunsOutsideATransactionThatIsOver(t *testing.T) {
 }
 
 func TestTransactionsEndWithTheirCallback(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		must(t, c.Update(t.Context(), func(c *sqlite.Conn) error {
 			for _, sql := range []string{`COMMIT`, `ROLLBACK`, `END`, `BEGIN`, `SAVEPOINT a`, `RELEASE a`, ` ; /* now */ commit transaction`, `-- x
@@ -226,7 +226,7 @@ func TestTransactionsEndWithTheirCallback(t *testing.T) {
 // A commit that succeeded is acknowledged, and one that did not has changed
 // nothing: interrupts (1,000 in the tier full), spread over the time that a commit takes.
 func TestACommitIsAcknowledgedExactlyWhenItHappened(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (v)`)
 		var committing time.Time
 		update := func(at func()) error {
@@ -266,7 +266,7 @@ func TestACommitIsAcknowledgedExactlyWhenItHappened(t *testing.T) {
 
 // Waiting for another connection's lock can be given up at any time, and ends with ErrBusy.
 func TestWaitingForALockEnds(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		path := filepath.Join(t.TempDir(), "test.db")
 		open := func(timeout time.Duration) *sqlite.Conn {
 			c := openConn(t, engine, path, sqlite.OpenOptions{Create: true}, sqlite.ConnOptions{BusyTimeout: timeout})
@@ -333,7 +333,7 @@ func TestWaitingForALockEnds(t *testing.T) {
 
 // Several reads inside View see one content, whatever is committed meanwhile.
 func TestViewIsOfOneMoment(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		w := connOn(t, engine, `CREATE TABLE t (v)`)
 		r := openConn(t, engine, w.Path(), sqlite.OpenOptions{}, sqlite.ConnOptions{ReadOnly: true})
 		r.SetOp(t.Context())
@@ -354,7 +354,7 @@ func TestViewIsOfOneMoment(t *testing.T) {
 
 // What an operation leaves behind, reset takes away.
 func TestResetRollsBack(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, `CREATE TABLE t (v)`)
 		must(t, c.BeginImmediate(t.Context()))
 		must(t, insert(c, 1))
@@ -371,7 +371,7 @@ func TestResetRollsBack(t *testing.T) {
 
 // Reset runs after every operation, so it must cost nothing when there is nothing to do.
 func TestResetOfACleanConnectionAllocatesNothing(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine sqlite.Engine) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		c := connOn(t, engine, ``)
 		if n := testing.AllocsPerRun(100, func() {
 			c.SetOp(t.Context())

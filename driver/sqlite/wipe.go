@@ -15,7 +15,12 @@ func (db *DB) Wipe(ctx context.Context) error {
 	if err := db.Close(ctx); err != nil {
 		return err
 	}
-	return Wipe(ctx, db.driver.cfg)
+	d := db.driver
+	cfg := Config{Engine: d.engine, Name: db.Name(), Path: d.path(), BusyTimeout: d.settings().busyTimeout}
+	for _, f := range d.files()[1:] {
+		cfg.Attach = append(cfg.Attach, Attachment{Schema: f.schema, Path: f.path})
+	}
+	return Wipe(ctx, cfg)
 }
 
 // Wipe deletes the database that cfg opens, and those that it attaches, with
@@ -28,12 +33,11 @@ func Wipe(ctx context.Context, cfg Config) error {
 		return err
 	}
 	d := newDriver(cfg)
-	claimed, err := openFiles.claim(cfg.Name, d.paths())
-	if err != nil {
+	if err := openFiles.claim(cfg.Name, d.files()); err != nil {
 		return err
 	}
-	defer openFiles.release(claimed)
-	return d.wipe(ctx, d.files, d.cfg.BusyTimeout)
+	defer openFiles.release(d.files())
+	return d.wipe(ctx, d.files(), cfg.BusyTimeout)
 }
 
 // wipe locks all files, waiting for others within the time-out, before it
@@ -83,15 +87,15 @@ func (d *storeDriver) lockFile(ctx context.Context, f *file) (*Conn, error) {
 	if err != nil || !st.exists {
 		return nil, err
 	}
-	raw, err := d.cfg.Engine.Open(f.path, OpenOptions{})
+	raw, err := d.engine.Open(f.path, OpenOptions{})
 	if err != nil {
-		err = openError(f, wrapError(d.cfg.Engine, f.path, "open", "", err))
+		err = openError(f, wrapError(d.engine, f.path, "open", "", err))
 		if noDatabase(err) {
 			return nil, nil
 		}
 		return nil, err
 	}
-	c := newConn(d.cfg.Engine, raw, f.path, connOptions{})
+	c := newConn(d.engine, raw, f.path, connOptions{})
 	err = d.asOperation(c, func() error { return lockAlone(ctx, c) })
 	if err != nil && !noDatabase(err) {
 		return nil, errors.Join(openError(f, err), c.close())
