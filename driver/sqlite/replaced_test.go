@@ -405,3 +405,33 @@ func resumeRefuses(t *testing.T, db *sqlite.DB, why, path string) {
 	}
 	settled(t, db)
 }
+
+// An identity of another length than ours is somebody else's, and tells databases from each other all the same.
+func TestAnIdentityOfAnyLength(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		path := makeDB(t, engine, filepath.Join(t.TempDir(), "test.db"))
+		write := func(id string) {
+			t.Helper()
+			raw, err := engine.Open(path, sqlite.OpenOptions{})
+			must(t, err)
+			c := sqlite.NewConn(engine, raw, path, sqlite.ConnOptions{})
+			c.SetOp(ctx)
+			_, err = c.Exec(ctx, `UPDATE quiesce_identity SET id = ?`, []byte(id))
+			must(t, errors.Join(err, c.Reset(), c.CloseConn()))
+		}
+		for _, id := range []string{"short", "longer than sixteen bytes: this one"} {
+			write(id)
+			db := reopen(t, engine, path)
+			must(t, db.Pause(ctx))
+			if err := db.Resume(ctx); err != nil {
+				t.Errorf("Resume on the same database, whose identity is %q: %v", id, err)
+			}
+			must(t, db.Pause(ctx))
+			write(id + "!")
+			if err := db.Resume(ctx); !errors.Is(err, lifecycle.ErrReplaced) {
+				t.Errorf("Resume on a database with the identity %q instead of %q: %v, want ErrReplaced", id+"!", id, err)
+			}
+			must(t, db.Close(ctx))
+		}
+	})
+}
