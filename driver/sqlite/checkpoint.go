@@ -18,8 +18,14 @@ var errUnfinished = errors.New("the checkpoint did not end within its bound; -wa
 // the policy None, and a bound that ran out, tell SQLite not to.
 func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.CheckpointResult, error) {
 	res := lifecycle.CheckpointResult{Mode: d.cfg.Checkpoint.String(), Log: -1, Checkpointed: -1}
-	if d.cfg.Checkpoint == CheckpointNone {
+	empty := d.logsAreEmpty()
+	d.setWritten(empty)
+	switch {
+	case d.cfg.Checkpoint == CheckpointNone:
 		return res, d.asOperation(c, c.noCheckpointOnClose)
+	case empty: // there is nothing to write, nothing to wait for, and nobody to be busy with it
+		res.Ran, res.Log, res.Checkpointed = true, 0, 0
+		return res, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.CheckpointBound)
 	defer cancel()
@@ -30,7 +36,28 @@ func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.Checkp
 		}
 		return errors.Join(errUnfinished, c.noCheckpointOnClose(), err)
 	})
+	d.setWritten(err == nil && !res.Busy && res.Log >= 0 && res.Log == res.Checkpointed)
 	return res, err
+}
+
+// logsAreEmpty tells whether every file has a log and there is nothing in it: as
+// after a checkpoint that truncated it, where nobody has written since. The
+// content is in the files alone then.
+func (d *storeDriver) logsAreEmpty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.files {
+		if wal, err := statFile(f.side("-wal")); err != nil || !wal.exists || wal.size > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *storeDriver) setWritten(written bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.written = written
 }
 
 func (d *storeDriver) runCheckpoint(ctx context.Context, c *Conn, res *lifecycle.CheckpointResult) error {

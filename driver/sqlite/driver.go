@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quiesce-go/quiesce/internal/holders"
 	"github.com/quiesce-go/quiesce/lifecycle"
@@ -20,6 +21,7 @@ type storeDriver struct {
 	mu      sync.Mutex
 	checked uint64 // the newest generation whose first connection was compared with what was paused
 	active  bool   // the store was active since the files were last looked at
+	written bool   // the last checkpoint has left nothing in the logs that is not in the files
 }
 
 // mainSchema is SQLite's name for the database that a connection was opened with.
@@ -55,6 +57,7 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 	first := info.Generation > d.checked
 	d.mu.Unlock()
 
+	at := time.Now()
 	before, err := d.look(first)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 		return nil, err
 	}
 	if first {
-		d.remember(info.Generation, before, ids)
+		d.remember(info.Generation, at, before, ids)
 	}
 	return c, nil
 }
@@ -144,7 +147,7 @@ func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error
 }
 
 // remember keeps what the first connection of a generation has found.
-func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identity) {
+func (d *storeDriver) remember(generation uint64, at time.Time, stats []fileStat, ids []identity) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if generation <= d.checked { // a later one has been faster
@@ -152,7 +155,7 @@ func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identi
 	}
 	d.checked = generation
 	for i, f := range d.files {
-		f.identity, f.stat, f.known = ids[i], stats[i], true
+		f.identity, f.stat, f.settled, f.known = ids[i], stats[i], stats[i].settled(at), true
 	}
 }
 
@@ -228,13 +231,19 @@ func (d *storeDriver) activated() {
 }
 
 // Identify records what the next Resume has to find. c is the last connection.
+// user_version is read only where somebody may have written since it was read last.
 func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 	for _, f := range d.files {
-		var version int32
-		err := d.asOperation(c, func() error {
-			return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
-		})
 		st, statErr := statFile(f.path)
+		d.mu.Lock()
+		version, unchanged := f.identity.userVersion, f.known && d.written && st.untouched(f.stat, f.settled)
+		d.mu.Unlock()
+		var err error
+		if !unchanged {
+			err = d.asOperation(c, func() error {
+				return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
+			})
+		}
 		d.mu.Lock()
 		if err == nil {
 			f.identity.userVersion = version
@@ -267,10 +276,11 @@ func (d *storeDriver) Leftovers() []string {
 	defer d.mu.Unlock()
 	var left []string
 	for _, f := range d.files {
+		names, wal := f.leftovers()
 		if d.active {
-			f.lookAfter()
+			f.lookAfter(wal)
 		}
-		left = append(left, f.leftovers()...)
+		left = append(left, names...)
 	}
 	d.active = false
 	return left

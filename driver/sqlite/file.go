@@ -21,16 +21,32 @@ type file struct {
 
 	// Kept over a pause. Guarded by the driver's mutex.
 	known    bool       // it was open before: the rest is valid
-	stat     fileStat   // taken right before the last connection was closed
+	stat     fileStat   // taken before the first connection was opened, and again right before the last was closed
+	settled  bool       // the first of these was taken long enough after the last write, see fileStat.untouched
 	identity identity   // read from the content
 	after    afterState // taken when nothing was held any more
+
+	real string // path without symbolic links, as it was before the first connection was opened; guarded too
 }
 
 // sideFiles are the names that SQLite adds to a database's.
 var sideFiles = [...]string{"-wal", "-shm", "-journal"}
 
-// side is the name of a side file. SQLite puts them beside the file itself, not beside a symbolic link to it.
-func (f *file) side(suffix string) string { return realPath(f.path) + suffix }
+// side is the name of a side file. SQLite puts them beside the file itself, not
+// beside a symbolic link to it, and resolves links when it opens a connection.
+func (f *file) side(suffix string) string {
+	if f.real == "" {
+		f.resolve()
+	}
+	return f.real + suffix
+}
+
+// resolve looks for symbolic links. It costs a call of the system for every directory above.
+func (f *file) resolve() {
+	if f.real = realPath(f.path); f.real == f.path {
+		f.real = f.path // one string for both
+	}
+}
 
 // afterState is what lay in the directory when nothing was held any more.
 type afterState struct {
@@ -45,21 +61,23 @@ func (a afterState) clockWentBack() bool {
 	return now.Round(0).Sub(a.taken.Round(0)) < now.Sub(a.taken)-clockStep/2
 }
 
-func (f *file) lookAfter() {
-	f.after = afterState{taken: time.Now()}
+func (f *file) lookAfter(wal fileStat) {
+	f.after = afterState{taken: time.Now(), wal: wal}
 	f.after.db, _ = statFile(f.path)
-	f.after.wal, _ = statFile(f.side("-wal"))
 }
 
-// leftovers lists the side files that are there.
-func (f *file) leftovers() []string {
-	var left []string
+// leftovers lists the side files that are there, and what the log is.
+func (f *file) leftovers() (left []string, wal fileStat) {
 	for _, suffix := range sideFiles {
-		if st, err := statFile(f.side(suffix)); err == nil && st.exists {
+		st, _ := statFile(f.side(suffix))
+		if suffix == "-wal" {
+			wal = st
+		}
+		if st.exists {
 			left = append(left, filepath.Base(f.path)+suffix)
 		}
 	}
-	return left
+	return left, wal
 }
 
 // errOldLog is why a log beside a database is refused.
@@ -81,6 +99,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 	if err := writable(f.path); err != nil {
 		return &OpenError{Path: f.path, Err: errors.Join(lifecycle.ErrInaccessible, err)}
 	}
+	f.resolve()
 	wal, err := statFile(f.side("-wal"))
 	switch {
 	case err != nil:

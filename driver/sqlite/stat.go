@@ -34,8 +34,23 @@ func (s fileStat) touched(before fileStat) bool {
 	return s.size != before.size || s.exists && before.exists && !s.modified.Equal(before.modified)
 }
 
+// untouched tells, of a file that SQLite writes, that nobody has written to it
+// since before. It is sure of that only where the last write was long enough
+// before that moment: settled says so. Elsewhere, and where the platform tells no time of change, it says no.
+func (s fileStat) untouched(before fileStat, settled bool) bool {
+	return settled && s.exists && !s.changed.IsZero() && s.same(before) && !s.touched(before) && s.changed.Equal(before.changed)
+}
+
+// settled tells whether a write after the moment at, when s was taken, shows in the file's times: they have steps.
+func (s fileStat) settled(at time.Time) bool {
+	return at.Sub(later(s.modified, s.changed)) >= clockStep
+}
+
 // statFile asks for path. That it is missing is no error.
 func statFile(path string) (fileStat, error) {
+	if st, ok := quickStat(path); ok {
+		return st, nil
+	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
@@ -48,7 +63,7 @@ func statFile(path string) (fileStat, error) {
 		return fileStat{}, &OpenError{Path: path, Err: ErrDirectory, Hint: "it is not a regular file"}
 	}
 	st := fileStat{exists: true, size: info.Size(), modified: info.ModTime()}
-	st.fill(path, info)
+	st.fill(info)
 	return st, nil
 }
 
