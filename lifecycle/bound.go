@@ -7,8 +7,8 @@ import (
 )
 
 // bound is a context with a deadline whose timer begins when somebody asks for
-// Done. Setting a timer wakes a thread of the runtime to look after it, which
-// costs as much as writing an empty log back; a driver that has nothing to write does not ask.
+// Done. Setting a timer may wake a thread of the runtime to look after it, which
+// takes longer than all that an empty log needs; a driver that has nothing to write does not ask.
 type bound struct {
 	context.Context // ends it too
 	end             time.Time
