@@ -81,7 +81,7 @@ type Checkpointer[C any] interface {
 // SQLite's PRAGMA wal_checkpoint; -1 means not known.
 type CheckpointResult struct {
 	Mode         string `json:"mode"`         // the policy, for example "truncate"
-	Ran          bool   `json:"ran"`          // false where the policy is none, or the bound ended it before it began
+	Ran          bool   `json:"ran"`          // false where the policy is none, or the bound ended it before it began; true where there was nothing to write
 	Busy         bool   `json:"busy"`         // somebody else kept it from completing
 	Log          int    `json:"log"`          // frames in the write-ahead log
 	Checkpointed int    `json:"checkpointed"` // frames that were written back

@@ -22,20 +22,25 @@ func guard(f func() error) (err error) {
 // errGoexit is what a call has failed with that ended its goroutine.
 var errGoexit = errors.New("runtime.Goexit was called")
 
-// isolate is guard for what may also call runtime.Goexit, as a test's FailNow
-// does: on the goroutine of the engine, of puddle or of somebody with the gate that would leave things half done.
+// attempt calls f and tells done how that ended. Where f calls runtime.Goexit,
+// as a test's FailNow does, done is still told, and attempt does not return: it
+// is for goroutines of which somebody else takes up the rest.
+func attempt(f func() error, done func(error)) {
+	err := errGoexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+		done(err)
+	}()
+	err = f()
+}
+
+// isolate calls f on a goroutine of its own, so that neither a panic nor
+// Goexit leaves things half done on that of puddle or of somebody with the gate.
 func isolate(f func() error) error {
 	result := make(chan error, 1)
-	go func() {
-		err := errGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				err = newPanicError(v)
-			}
-			result <- err
-		}()
-		err = f()
-	}()
+	go attempt(f, func(err error) { result <- err })
 	return <-result
 }
 

@@ -171,35 +171,60 @@ func (e *engine) replace(m mover, r *run) {
 	m.begun(r)
 	if !e.looping {
 		e.looping = true
-		go e.loop(m)
+		go e.loop(m, nil)
 	}
 }
 
-// loop drives runs until there is none. Whatever is somebody else's code in
-// them runs isolated: a panic or runtime.Goexit never reaches this goroutine.
-func (e *engine) loop(m mover) {
-	for r := e.next(m); r != nil; r = e.next(m) {
-		e.end(m, r, m.drive(r))
+// loop drives r, if that is not nil, and what comes after it, until there is
+// nothing. Somebody else's code runs isolated where it may harm others. The
+// observers, and the steps of a pause, run on this goroutine: a goroutine for each costs
+// more than they do. If they end it, by runtime.Goexit, another one goes on where it was.
+func (e *engine) loop(m mover, r *run) {
+	over := false
+	defer func() {
+		if v := recover(); v != nil {
+			panic(v) // ours: what is somebody else's is caught where it is called
+		}
+		if !over {
+			go e.loop(m, r)
+		}
+	}()
+	for {
+		if r == nil {
+			var from, now State
+			if r, from, now = e.next(); r == nil {
+				over = true
+				return
+			}
+			if from != now {
+				m.observe(from, now, nil)
+			}
+		}
+		drive := r.rest
+		if drive == nil {
+			drive = func() error { return m.drive(r) }
+		}
+		err := drive()
+		ended := r
+		r = nil
+		e.end(m, ended, err)
 	}
 }
 
-// next returns the run to drive, after its beginning was observed. It returns nil, and the loop is over, when there is none.
-func (e *engine) next(m mover) *run {
+// next returns the run to drive, and the change of state that is to be
+// observed before. It returns nil, and the loop is over, when there is none.
+func (e *engine) next() (r *run, from, now State) {
 	e.mu.Lock()
-	r := e.run
+	defer e.mu.Unlock()
+	r = e.run
 	if r == nil {
 		e.looping, e.driven = false, nil
-		e.mu.Unlock()
-		return nil
+		return nil, 0, 0
 	}
 	e.driven = r
-	from, now := e.told, e.state
+	from, now = e.told, e.state
 	e.told = now
-	e.mu.Unlock()
-	if from != now {
-		m.observe(from, now, nil)
-	}
-	return r
+	return r, from, now
 }
 
 // end ends r with what driving it returned. When it was overtaken, its callers

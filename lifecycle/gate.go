@@ -22,7 +22,6 @@ type gate[C comparable] struct {
 	queue    []*turn
 	releaser *turn
 	slot     *slot[C] // the open writer, or nil
-	lent     *slot[C] // the Foreign connection that owns the gate, or nil
 }
 
 // turn is a place in front of the gate.
@@ -182,19 +181,19 @@ func (g *gate[C]) severed(sl *slot[C]) {
 	}
 }
 
-// lend tells that the owner of the gate is a Foreign connection, whom returned takes it from.
+// lend makes a Foreign connection the owner of the gate, from whom returned takes it.
 func (g *gate[C]) lend(sl *slot[C]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lent = sl
+	sl.gated = true
 }
 
 // returned passes the gate on that was lent to sl, unless that was done already.
 func (g *gate[C]) returned(sl *slot[C]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lent == sl {
-		g.lent = nil
+	if sl.gated {
+		sl.gated = false
 		g.pass()
 	}
 }

@@ -119,6 +119,30 @@ func TestDriverThatLeavesAnyMethodHarmsNobody(t *testing.T) {
 	}
 }
 
+// An Observer runs where the engine does, and may end that goroutine whenever it is told of something.
+func TestObserverThatLeavesHarmsNobody(t *testing.T) {
+	for how, leave := range map[string]func(){"panic": func() { panic("ouch") }, "Goexit": runtime.Goexit} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newFull(t)
+				told := 0
+				s := open(t, d, config{Observer: lifecycle.ObserverFunc(func(lifecycle.Event) { told++; leave() })})
+				for range 3 {
+					wantNil(t, s.Write(background, nothing), "Write")
+					wantNil(t, s.Pause(background), "Pause")
+					d.nothingHeld(t)
+					wantNil(t, s.Resume(background), "Resume")
+				}
+				wantNil(t, s.Close(background), "Close")
+				d.allGone(t)
+				if want := 2 + 3*4 + 2; told != want {
+					t.Errorf("told %d times of %d changes; none is told twice, and none left out", told, want)
+				}
+			})
+		})
+	}
+}
+
 // ignoring leaves only the errors that say that a pause did not end.
 func ignoring(err error) error {
 	if h := (*lifecycle.HeldError)(nil); errors.As(err, &h) {

@@ -93,9 +93,10 @@ func (r *Report) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
+// tell is called on the engine's goroutine, which reckons with Goexit.
 func tell(o Observer, e Event) {
 	if o == nil {
 		return
 	}
-	_ = isolate(func() error { o.Observe(e); return nil })
+	_ = guard(func() error { o.Observe(e); return nil })
 }

@@ -24,20 +24,24 @@ func (s *Connections[C]) release(r *run) error {
 	s.mu.Unlock()
 
 	place := s.gate.front()
-	err := s.drain(r, gens, place, rep)
-	if err == nil {
-		rep.Drain = time.Since(r.start)
-		err = s.giveBack(r, gens, rep)
-	} else if !s.gate.withdraw(place) && <-place.granted == nil {
-		s.gate.leave()
-	}
-	if err != nil { // overtaken
-		for _, g := range gens {
-			g.abandon()
+	if err := s.drain(r, gens, place, rep); err != nil { // overtaken
+		if !s.gate.withdraw(place) && <-place.granted == nil {
+			s.gate.leave()
 		}
+		abandon(gens)
 		return err
 	}
-	return rep.Err
+	rep.Drain = time.Since(r.start)
+	b := &giveBack[C]{s: s, r: r, gens: gens, rep: rep}
+	b.then(b.hook)
+	r.rest = b.run
+	return b.run()
+}
+
+func abandon[C comparable](gens []*generation[C]) {
+	for _, g := range gens {
+		g.abandon()
+	}
 }
 
 // mark says what the run is doing, for a HeldError.
@@ -47,21 +51,54 @@ func (s *Connections[C]) mark(r *run, step Step) {
 	r.step = step
 }
 
-// giveBack takes the steps of a pause. Nothing runs, and the gate is ours.
-func (s *Connections[C]) giveBack(r *run, gens []*generation[C], rep *Report) error {
-	s.hook(r, rep)
-	if r.ctx.Err() != nil {
-		s.gate.leave()
-		return context.Cause(r.ctx)
+// giveBack is the steps of a pause, once nothing runs and the gate is ours.
+// They call the driver on the engine's own goroutine: one for each call would
+// cost more than most of the calls do. A call may end that goroutine with
+// runtime.Goexit. So every step leaves behind it what it has found in deferred
+// functions, adds those that follow before it calls the driver, and is begun
+// once: the engine takes up what is left on another goroutine.
+type giveBack[C comparable] struct {
+	s     *Connections[C]
+	r     *run
+	gens  []*generation[C]
+	rep   *Report
+	steps []func()
+	start time.Time // of the step that is reported
+	last  *slot[C]  // the connection that is closed last; nil if there is none
+	kept  int       // 1 where that is a reader
+	err   error     // it was overtaken
+}
+
+// then adds steps after all others.
+func (b *giveBack[C]) then(steps ...func()) { b.steps = append(b.steps, steps...) }
+
+// run takes the steps that are left.
+func (b *giveBack[C]) run() error {
+	for len(b.steps) > 0 {
+		step := b.steps[0]
+		b.steps = b.steps[1:]
+		step()
 	}
-	last, err := s.closeReaders(r, gens, rep)
-	if err != nil {
-		s.gate.leave()
-		return err
+	if b.err != nil {
+		abandon(b.gens)
+		return b.err
 	}
-	s.closeLast(r, gens, last, rep)
-	s.gate.leave()
-	return s.verify(r, rep)
+	return b.rep.Err
+}
+
+// giveUp ends the steps where the pause was overtaken before the point of no return.
+func (b *giveBack[C]) giveUp() {
+	b.err = context.Cause(b.r.ctx)
+	b.s.gate.leave()
+}
+
+func (b *giveBack[C]) hook() {
+	b.s.hook(b.r, b.rep)
+	if b.r.ctx.Err() != nil {
+		b.giveUp()
+		return
+	}
+	b.then(b.readers)
 }
 
 // hook runs BeforeRelease, on a writer that is opened for it if need be.
@@ -95,94 +132,147 @@ func (s *Connections[C]) hook(r *run, rep *Report) {
 	}
 }
 
-// closeReaders closes the readers of all generations, one after another.
+// readers closes the readers of all generations, one after another.
 // Where no writer is open, it keeps one reader for last: closing the last
 // connection is what cleans up. That one is not in the pool any more.
-func (s *Connections[C]) closeReaders(r *run, gens []*generation[C], rep *Report) (last *slot[C], err error) {
-	s.mark(r, StepReaders)
-	start := time.Now()
-	defer func() { rep.Readers = time.Since(start) }()
-	last, _ = s.gate.writer()
-	kept := 0
-	closeOrKeep := func(slots []*slot[C]) {
-		for _, sl := range slots {
-			if last == nil {
-				last, kept = sl, 1
-				continue
-			}
-			sl.gen.close(sl)
+func (b *giveBack[C]) readers() {
+	b.s.mark(b.r, StepReaders)
+	b.start = time.Now()
+	b.last, _ = b.s.gate.writer()
+	b.then(b.idleReaders)
+}
+
+// idleReaders takes the readers out of the pools, until those have none. A
+// reader that is on its way is waited for: closed by the destructor, it could not be kept.
+func (b *giveBack[C]) idleReaders() {
+	for _, g := range b.gens {
+		taken, all := g.takeIdle()
+		b.closeOrKeep(taken)
+		if !all && b.r.ctx.Err() == nil {
+			b.then(b.nextReader)
+			return
 		}
 	}
-	for _, g := range gens {
-		for all := false; !all && r.ctx.Err() == nil; {
-			var taken []*slot[C]
-			taken, all = g.takeIdle()
-			closeOrKeep(taken)
-			if !all { // closed by the destructor, the reader could not be kept
-				select {
-				case <-s.wake.poked():
-				case <-r.ctx.Done():
-				}
-			}
-		}
+	for _, g := range b.gens {
 		g.flush()
-		closeOrKeep(g.claimForeign())
+		b.closeOrKeep(g.claimForeign())
 	}
-	// What is being closed by others.
-	for {
-		left := -kept
-		for _, g := range gens {
+	b.then(b.otherReaders)
+}
+
+// nextReader waits for a reader that is on its way to the pool.
+func (b *giveBack[C]) nextReader() {
+	select {
+	case <-b.s.wake.poked():
+	case <-b.r.ctx.Done():
+	}
+	b.then(b.idleReaders)
+}
+
+// closeOrKeep closes connections that are nobody's any more, but for the one that is to be the last.
+func (b *giveBack[C]) closeOrKeep(slots []*slot[C]) {
+	for _, sl := range slots {
+		if b.last == nil {
+			b.last, b.kept = sl, 1
+			continue
+		}
+		b.then(func() { sl.gen.closeHere(sl) })
+	}
+}
+
+// closeHere is close without a goroutine of its own.
+func (g *generation[C]) closeHere(sl *slot[C]) {
+	g.closeMu.Lock()
+	attempt(func() error { return g.s.driver.Close(sl.conn) }, func(err error) {
+		g.closeMu.Unlock()
+		g.gone(sl, err)
+	})
+}
+
+// otherReaders waits for what is being closed by others.
+func (b *giveBack[C]) otherReaders() {
+	for b.r.ctx.Err() == nil {
+		left := -b.kept
+		for _, g := range b.gens {
 			left += g.left()
 		}
 		if left <= 0 {
 			break
 		}
 		select {
-		case <-s.wake.poked():
-		case <-r.ctx.Done():
-		}
-		if r.ctx.Err() != nil {
-			break
+		case <-b.s.wake.poked():
+		case <-b.r.ctx.Done():
 		}
 	}
-	if r.ctx.Err() != nil { // overtaken before the point of no return
-		if kept == 1 {
-			last.gen.close(last)
-		}
-		return nil, context.Cause(r.ctx)
+	b.rep.Readers = time.Since(b.start)
+	if b.r.ctx.Err() == nil {
+		b.then(b.checkpoint)
+		return
 	}
-	return last, nil
+	b.then(b.giveUp)
+	if b.kept == 1 {
+		b.last.gen.closeHere(b.last)
+	}
 }
 
-// closeLast writes back, records what the next Resume has to find, and closes the last connection.
-func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C], rep *Report) {
-	if last == nil && s.unfinished {
-		last = s.lastForCheckpoint(r, rep)
+// checkpoint writes back.
+func (b *giveBack[C]) checkpoint() {
+	if b.last == nil && b.s.unfinished {
+		b.last = b.s.lastForCheckpoint(b.r, b.rep)
 	}
-	if last != nil {
-		s.checkpoint(r, last, rep)
-		s.mark(r, StepWriter)
-		start := time.Now()
-		// What a Resume had opened without success is not for the next to find.
-		if identifier, ok := s.driver.(Identifier[C]); ok && s.lived {
-			if err := isolate(func() error { return identifier.Identify(context.Background(), last.conn) }); err != nil {
-				rep.warn("identity", err)
-			}
-		}
-		if last.role == Writer {
-			err := s.driverClose(last.conn)
-			s.gate.set(nil)
-			rep.WriterClosed = true
-			s.closedWith(err)
-		} else {
-			last.gen.close(last)
-		}
-		rep.Writer = time.Since(start)
+	if b.last == nil {
+		b.then(b.closed)
+		return
 	}
+	b.then(b.identify)
+	b.s.checkpoint(b.r, b.last, b.rep)
+}
+
+// identify records what the next Resume has to find. What a Resume had opened
+// without success is not for the next to find.
+func (b *giveBack[C]) identify() {
+	b.then(b.closeLast)
+	b.s.mark(b.r, StepWriter)
+	b.start = time.Now()
+	identifier, ok := b.s.driver.(Identifier[C])
+	if !ok || !b.s.lived {
+		return
+	}
+	attempt(func() error { return identifier.Identify(context.Background(), b.last.conn) }, func(err error) {
+		if err != nil {
+			b.rep.warn("identity", err)
+		}
+	})
+}
+
+// closeLast closes the last connection.
+func (b *giveBack[C]) closeLast() {
+	b.then(b.closed)
+	defer func() { b.rep.Writer = time.Since(b.start) }()
+	if b.last.role != Writer {
+		b.last.gen.closeHere(b.last)
+		return
+	}
+	attempt(func() error { return b.s.driver.Close(b.last.conn) }, func(err error) {
+		b.s.gate.set(nil)
+		b.rep.WriterClosed = true
+		b.s.closedWith(err)
+	})
+}
+
+// closed reports that every connection is.
+func (b *giveBack[C]) closed() {
+	b.report()
+	b.s.gate.leave()
+	b.then(b.verify)
+}
+
+func (b *giveBack[C]) report() {
+	s, rep := b.s, b.rep
 	s.lived = false
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range gens {
+	for _, g := range b.gens {
 		g.mu.Lock()
 		rep.ReadersClosed += g.closed
 		s.closeErr = errors.Join(s.closeErr, s.closeError(Reader, g.closeErr))
@@ -191,7 +281,7 @@ func (s *Connections[C]) closeLast(r *run, gens []*generation[C], last *slot[C],
 	}
 	rep.closing, s.closeErr = s.closeErr, nil
 	rep.fail(rep.closing)
-	r.report = rep
+	b.r.report = rep
 }
 
 func (s *Connections[C]) closeError(role Role, err error) error {
@@ -227,19 +317,20 @@ func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
 	s.mark(r, StepCheckpoint)
 	start := time.Now()
 	_, hard := s.limits(r)
-	ctx, cancel := context.WithTimeout(r.ctx, max(hard.Sub(start)*4/5, leastCheckpoint))
-	defer cancel()
-	err := isolate(func() (err error) {
+	ctx := &bound{Context: r.ctx, end: start.Add(max(hard.Sub(start)*4/5, leastCheckpoint))}
+	attempt(func() (err error) {
 		rep.CheckpointResult, err = checkpointer.Checkpoint(ctx, last.conn)
 		return err
+	}, func(err error) {
+		ctx.cancel()
+		s.unfinished = err != nil && r.ctx.Err() != nil
+		rep.Checkpoint = time.Since(start)
+		if err != nil {
+			rep.warn("checkpoint", err)
+		} else if rep.CheckpointResult.Busy {
+			rep.warn("checkpoint", errBusyCheckpoint)
+		}
 	})
-	s.unfinished = err != nil && r.ctx.Err() != nil
-	rep.Checkpoint = time.Since(start)
-	if err != nil {
-		rep.warn("checkpoint", err)
-	} else if rep.CheckpointResult.Busy {
-		rep.warn("checkpoint", errBusyCheckpoint)
-	}
 }
 
 var errBusyCheckpoint = errors.New("busy: somebody else is using the log")
@@ -247,34 +338,36 @@ var errBusyCheckpoint = errors.New("busy: somebody else is using the log")
 // verify asks the operating system, until it agrees or the pause is overtaken.
 // What it finds at first may be on its way out: a descriptor that another
 // goroutine is just closing.
-func (s *Connections[C]) verify(r *run, rep *Report) error {
-	verifier, ok := s.driver.(Verifier)
-	if ok && s.cfg.Verify {
-		s.mark(r, StepVerify)
+func (b *giveBack[C]) verify() {
+	verifier, ok := b.s.driver.(Verifier)
+	if ok && b.s.cfg.Verify {
+		b.s.mark(b.r, StepVerify)
 		start := time.Now()
 		backOff := &backOff{time.Millisecond, time.Second}
 		for {
-			err := isolate(func() error { return verifier.Verify(r.ctx) })
+			err := isolate(func() error { return verifier.Verify(b.r.ctx) })
 			if err == nil {
 				break
 			}
-			s.mu.Lock()
-			r.seen = err
-			s.mu.Unlock()
+			b.s.mu.Lock()
+			b.r.seen = err
+			b.s.mu.Unlock()
 			timer := time.NewTimer(backOff.next())
 			select {
 			case <-timer.C:
-			case <-r.ctx.Done():
+			case <-b.r.ctx.Done():
 				timer.Stop()
-				return context.Cause(r.ctx)
+				b.err = context.Cause(b.r.ctx)
+				return
 			}
 		}
-		rep.Verify = time.Since(start)
+		b.rep.Verify = time.Since(start)
 	}
-	if inspector, ok := s.driver.(Inspector); ok {
-		if err := isolate(func() error { rep.Leftovers = inspector.Leftovers(); return nil }); err != nil {
-			rep.warn("leftovers", err)
-		}
+	if inspector, ok := b.s.driver.(Inspector); ok {
+		attempt(func() error { b.rep.Leftovers = inspector.Leftovers(); return nil }, func(err error) {
+			if err != nil {
+				b.rep.warn("leftovers", err)
+			}
+		})
 	}
-	return nil
 }

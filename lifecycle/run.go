@@ -59,6 +59,8 @@ type run struct {
 
 	severed []Holder // a store's, whose connections were closed under them
 
+	rest func() error // what is left of drive where that was ended by runtime.Goexit; nil for all of it. The engine's goroutine's
+
 	// For movers that hand their time down, made by within; nil before.
 	pace    context.Context // of ctx; ends when the time becomes shorter, and is replaced unless expired
 	quicken context.CancelCauseFunc

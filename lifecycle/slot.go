@@ -62,6 +62,8 @@ type slot[C comparable] struct {
 
 	looked uint64 // the shedder's: one more than the number of the last operation when it looked
 
+	gated bool // a Foreign connection that owns the writer's gate; guarded by the gate's mutex
+
 	cleaning bool // a Foreign connection that is idle, and still in Reset
 
 	hit atomic.Uint64 // the operation that was interrupted last; written while pinned

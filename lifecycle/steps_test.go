@@ -151,6 +151,71 @@ func TestReaderIsKeptForTheCheckpointWhoeverComesLate(t *testing.T) {
 	}
 }
 
+// The bound of a checkpoint is known before its timer runs, and ends it however
+// the driver looks at its context.
+func TestCheckpointIsBoundHoweverItLooks(t *testing.T) {
+	type key struct{}
+	for how, wait := range map[string]func(context.Context){
+		"Done": func(ctx context.Context) { <-ctx.Done() },
+		"Err": func(ctx context.Context) {
+			for ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+		},
+		"derived": func(ctx context.Context) {
+			derived, cancel := context.WithCancel(context.WithValue(ctx, key{}, 1))
+			defer cancel()
+			<-derived.Done()
+		},
+		"AfterFunc": func(ctx context.Context) {
+			done := make(chan struct{})
+			context.AfterFunc(ctx, func() { close(done) })
+			<-done
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newFull(t)
+				s := open(t, d, config{Timeout: 5 * time.Second})
+				start := time.Now()
+				var kept context.Context
+				d.checkpoint = func(ctx context.Context, _ *fakeConn) (r lifecycle.CheckpointResult, err error) {
+					kept = ctx
+					end, has := ctx.Deadline()
+					if err := ctx.Err(); err != nil || !has || end.Sub(start) != 4*time.Second {
+						t.Errorf("it begins with %v, and ends after %v, %v; want four fifths of the time", err, end.Sub(start), has)
+					}
+					wait(ctx)
+					if ctx.Err() != context.DeadlineExceeded || context.Cause(ctx) != context.DeadlineExceeded {
+						t.Errorf("it ended with %v, %v", ctx.Err(), context.Cause(ctx))
+					}
+					return r, ctx.Err()
+				}
+				wantNil(t, s.Pause(background), "Pause")
+				if took := s.Report().Checkpoint; took != 4*time.Second {
+					t.Errorf("the checkpoint took %v; its bound was 4s", took)
+				}
+				select {
+				case <-kept.Done():
+				default:
+					t.Error("the context outlives the checkpoint")
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := newFull(t)
+		s := open(t, d, config{})
+		var kept context.Context
+		d.checkpoint = func(ctx context.Context, _ *fakeConn) (r lifecycle.CheckpointResult, err error) { kept = ctx; return }
+		wantNil(t, s.Pause(background), "Pause")
+		if kept.Err() != context.Canceled {
+			t.Errorf("a context that nobody has looked at ends with %v when the checkpoint is over", kept.Err())
+		}
+		<-kept.Done()
+	})
+}
+
 func TestFailedCheckpointIsAWarning(t *testing.T) {
 	boom := errors.New("disk full")
 	for name, c := range map[string]struct {

@@ -360,6 +360,13 @@ func BenchmarkScan10k(b *testing.B) {
 	})
 }
 
+const oneQuery = `SELECT count(*) FROM t WHERE id = 1`
+
+func readOne(c *sqlite.Conn) error {
+	var one int
+	return c.QueryRow(ctx, oneQuery).Scan(&one)
+}
+
 // openReaders makes the pool open n readers, by using them at once.
 func openReaders(b *testing.B, db *sqlite.DB, n int) {
 	b.Helper()
@@ -369,8 +376,7 @@ func openReaders(b *testing.B, db *sqlite.DB, n int) {
 			return nil
 		}
 		return db.Read(ctx, func(c *sqlite.Conn) error {
-			var one int
-			if err := c.QueryRow(ctx, `SELECT count(*) FROM t WHERE id = 1`).Scan(&one); err != nil {
+			if err := readOne(c); err != nil {
 				return err
 			}
 			return hold(n - 1)
@@ -385,26 +391,29 @@ func openReaders(b *testing.B, db *sqlite.DB, n int) {
 // BenchmarkPauseIdle: an idle store with an empty log. "ratio" compares the
 // releasing steps (Report.Release) with a checkpoint and as many closes in a
 // row on bare connections; "call-ratio" compares the whole call.
+//
+// Both sides open all their connections right before, read the same row on each
+// with the same prepared statement, and have it to finalize. The bare side closes them on the goroutine
+// that has opened and used them, which a pause cannot; it asks nothing of its file for later.
 func BenchmarkPauseIdle(b *testing.B) {
 	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		for _, readers := range []int{1, 4, 10} {
 			b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
 				db := benchStore(b, engine, 100, func(c *sqlite.Config) { c.MaxReaders = readers })
 				must(b, db.Pause(ctx))
-				must(b, db.Resume(ctx))
 				bareStore := benchStore(b, engine, 100, nil)
 				path := bareStore.Path()
 				must(b, bareStore.Close(ctx))
 
 				var ratios, calls []float64
 				for b.Loop() {
+					must(b, db.Resume(ctx))
 					openReaders(b, db, readers)
-					must(b, db.Write(ctx, func(c *sqlite.Conn) error { _, err := c.Exec(ctx, `SELECT 1`); return err }))
+					must(b, db.Write(ctx, readOne))
 					start := time.Now()
 					must(b, db.Pause(ctx))
 					call := time.Since(start)
 					release := db.Report().Release()
-					must(b, db.Resume(ctx))
 
 					floor := bareClose(b, engine, path, readers)
 					ratios = append(ratios, float64(release)/float64(floor))
@@ -422,24 +431,27 @@ func BenchmarkPauseIdle(b *testing.B) {
 // returns how long a checkpoint and closing them in a row takes.
 func bareClose(b *testing.B, engine sqlite.Engine, path string, readers int) time.Duration {
 	b.Helper()
-	var conns []sqlite.Raw
-	for i := range readers + 1 {
+	conns, stmts := make([]sqlite.Raw, readers+1), make([]sqldriver.Stmt, readers+1)
+	for i := range conns {
 		raw, err := engine.Open(path, sqlite.OpenOptions{})
 		must(b, err)
-		queries := []string{`PRAGMA query_only = 1`, `SELECT count(*) FROM t WHERE id = 1`}
-		if i == readers {
-			queries = queries[1:] // the writer
+		if i < readers {
+			drain(b, raw, `PRAGMA query_only = 1`)
 		}
-		for _, query := range queries {
-			drain(b, raw, query)
-		}
-		conns = append(conns, raw)
+		stmt, err := raw.PrepareContext(ctx, oneQuery)
+		must(b, err)
+		rows, err := stmt.(sqldriver.StmtQueryContext).QueryContext(ctx, nil)
+		must(b, err)
+		drainRows(b, rows)
+		conns[i], stmts[i] = raw, stmt
 	}
 	start := time.Now()
-	for _, raw := range conns[:readers] {
+	for i, raw := range conns[:readers] {
+		must(b, stmts[i].Close())
 		must(b, raw.Close())
 	}
 	drain(b, conns[readers], `PRAGMA wal_checkpoint(TRUNCATE)`)
+	must(b, stmts[readers].Close())
 	must(b, conns[readers].Close())
 	return time.Since(start)
 }
@@ -448,6 +460,11 @@ func drain(b *testing.B, raw sqlite.Raw, query string) {
 	b.Helper()
 	rows, err := raw.QueryContext(ctx, query, nil)
 	must(b, err)
+	drainRows(b, rows)
+}
+
+func drainRows(b *testing.B, rows sqldriver.Rows) {
+	b.Helper()
 	dest := make([]sqldriver.Value, len(rows.Columns()))
 	for rows.Next(dest) == nil {
 	}
@@ -467,8 +484,7 @@ func BenchmarkPauseDrain(b *testing.B) {
 			read := make(chan error)
 			go func() {
 				read <- db.Read(ctx, func(c *sqlite.Conn) error {
-					var one int
-					err := c.QueryRow(ctx, `SELECT count(*) FROM t WHERE id = 1`).Scan(&one)
+					err := readOne(c)
 					close(holding)
 					<-let
 					ended = time.Now()
@@ -525,7 +541,6 @@ func BenchmarkInterrupt(b *testing.B) {
 
 // BenchmarkResume: Resume and the first read, against a bare open, with the same settings, and its first read.
 func BenchmarkResume(b *testing.B) {
-	const query = `SELECT count(*) FROM t WHERE id = 1`
 	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
 		db := benchStore(b, engine, 100, nil)
 		bareStore := benchStore(b, engine, 100, nil)
@@ -536,13 +551,13 @@ func BenchmarkResume(b *testing.B) {
 			must(b, db.Pause(ctx))
 			start := time.Now()
 			must(b, db.Resume(ctx))
-			must(b, db.Read(ctx, func(c *sqlite.Conn) error { var n int; return c.QueryRow(ctx, query).Scan(&n) }))
+			must(b, db.Read(ctx, readOne))
 			resume := time.Since(start)
 
 			start = time.Now()
 			raw, err := engine.Open(path, sqlite.OpenOptions{})
 			must(b, err)
-			drain(b, raw, query)
+			drain(b, raw, oneQuery)
 			floor := time.Since(start)
 			must(b, raw.Close())
 			ratios = append(ratios, float64(resume)/float64(floor))

@@ -17,11 +17,18 @@ var errUnfinished = errors.New("the checkpoint did not end within its bound; -wa
 // Closing the last connection writes everything back, whatever was asked. So
 // the policy None, and a bound that ran out, tell SQLite not to.
 func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.CheckpointResult, error) {
-	res := lifecycle.CheckpointResult{Mode: d.settings().checkpoint.String(), Log: -1, Checkpointed: -1}
-	if d.settings().checkpoint == CheckpointNone {
+	set := d.settings()
+	res := lifecycle.CheckpointResult{Mode: set.checkpoint.String(), Log: -1, Checkpointed: -1}
+	empty := d.logsAreEmpty()
+	d.setWritten(empty)
+	switch {
+	case set.checkpoint == CheckpointNone:
 		return res, d.asOperation(c, c.noCheckpointOnClose)
+	case empty: // there is nothing to write, nothing to wait for, and nobody to be busy with it
+		res.Ran, res.Log, res.Checkpointed = true, 0, 0
+		return res, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.settings().checkpointBound)
+	ctx, cancel := context.WithTimeout(ctx, set.checkpointBound)
 	defer cancel()
 	err := d.asOperation(c, func() error {
 		err := d.runCheckpoint(ctx, c, &res)
@@ -30,7 +37,28 @@ func (d *storeDriver) Checkpoint(ctx context.Context, c *Conn) (lifecycle.Checkp
 		}
 		return errors.Join(errUnfinished, c.noCheckpointOnClose(), err)
 	})
+	d.setWritten(err == nil && !res.Busy && res.Log >= 0 && res.Log == res.Checkpointed)
 	return res, err
+}
+
+// logsAreEmpty tells whether every file has a log and there is nothing in it: as
+// after a checkpoint that truncated it, where nobody has written since. The
+// content is in the files alone then.
+func (d *storeDriver) logsAreEmpty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.files() {
+		if wal, err := statFile(f.side("-wal")); err != nil || !wal.exists || wal.size > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *storeDriver) setWritten(written bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.written = written
 }
 
 func (d *storeDriver) runCheckpoint(ctx context.Context, c *Conn, res *lifecycle.CheckpointResult) error {

@@ -69,6 +69,10 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 	if err := check(c); err != nil {
 		return err
 	}
+	// What the check has asked is not asked again, and a pause would have to finalize it.
+	if err := c.inside("set up", "", c.stmts.closeAll); err != nil {
+		return err
+	}
 	if d.setup != nil {
 		if err := guardHook(func() error { return d.setup(ctx, c) }); err != nil {
 			return fmt.Errorf("setup: %w", err)

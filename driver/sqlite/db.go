@@ -24,7 +24,7 @@ type DB struct {
 	opening   atomic.Pointer[opening] // nil once Open has succeeded
 	optimized atomic.Int64            // when PRAGMA optimize ran last, in nanoseconds
 	observed  lifecycle.Observer      // the user's, or nil
-	facade    facade                  // of SQL and SQLX
+	facade    atomic.Pointer[facade]  // of SQL and SQLX
 }
 
 // opening is what an Open that fails has to undo, once.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"github.com/quiesce-go/quiesce/internal/holders"
@@ -21,6 +22,7 @@ type storeDriver struct {
 
 	mu      sync.Mutex
 	active  bool   // the store was active since the files were last looked at
+	written bool   // the last checkpoint has left nothing in the logs that is not in the files
 	checked uint64 // the newest generation whose first connection was compared with what was paused
 
 	main file // the first of files
@@ -74,6 +76,7 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 	first := info.Generation > d.checked
 	d.mu.Unlock()
 
+	at := time.Now()
 	before, err := d.look(first)
 	if err != nil {
 		return nil, err
@@ -101,7 +104,7 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 		}
 	}
 	if first {
-		d.remember(info.Generation, before, ids)
+		d.remember(info.Generation, at, before, ids)
 	}
 	return c, nil
 }
@@ -119,7 +122,7 @@ func (d *storeDriver) look(first bool) ([]fileStat, error) {
 			return nil, err
 		case !st.exists:
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrMissing}
-		case f.known && !st.same(f.was) && !(first && d.settings().acceptReplaced):
+		case f.known && !st.same(f.was.fileID) && !(first && d.settings().acceptReplaced):
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
 		stats[i] = st
@@ -168,7 +171,7 @@ func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error
 }
 
 // remember keeps what the first connection of a generation has found.
-func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identity) {
+func (d *storeDriver) remember(generation uint64, at time.Time, stats []fileStat, ids []identity) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if generation <= d.checked { // a later one has been faster
@@ -176,7 +179,8 @@ func (d *storeDriver) remember(generation uint64, stats []fileStat, ids []identi
 	}
 	d.checked = generation
 	for i, f := range d.files() {
-		f.identity, f.was, f.hadContent, f.known = ids[i], stats[i].fileID, stats[i].size > 0, true
+		f.swapped = f.swapped || f.known && !stats[i].same(f.was.fileID)
+		f.identity, f.was, f.settled, f.known = ids[i], stats[i], stats[i].settled(at), true
 	}
 }
 
@@ -282,21 +286,27 @@ func (d *storeDriver) activated() {
 }
 
 // Identify records what the next Resume has to find. c is the last connection.
+// user_version is read only where somebody may have written since it was read last.
 func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 	for _, f := range d.files() {
-		var version int32
-		err := d.asOperation(c, func() error {
-			return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
-		})
 		st, statErr := statFile(f.path)
+		d.mu.Lock()
+		version, unchanged := f.identity.userVersion, f.known && d.written && st.untouched(f.was, f.settled)
+		d.mu.Unlock()
+		var err error
+		if !unchanged {
+			err = d.asOperation(c, func() error {
+				return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
+			})
+		}
 		d.mu.Lock()
 		if err == nil {
 			f.identity.userVersion = version
 		}
-		if statErr == nil && st.exists && f.known && !st.same(f.was) {
+		if statErr == nil && st.exists && f.known && !st.same(f.was.fileID) {
 			statErr = &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: "another file has its place already, before the pause has ended"}
 		} else if statErr == nil && st.exists {
-			f.was, f.hadContent = st.fileID, st.size > 0
+			f.was = st
 		}
 		d.mu.Unlock()
 		if err := errors.Join(err, statErr); err != nil {
@@ -321,10 +331,11 @@ func (d *storeDriver) Leftovers() []string {
 	defer d.mu.Unlock()
 	var left []string
 	for _, f := range d.files() {
+		names, wal := f.leftovers()
 		if d.active {
-			f.lookAfter()
+			f.lookAfter(wal)
 		}
-		left = append(left, f.leftovers()...)
+		left = append(left, names...)
 	}
 	d.active = false
 	return left

@@ -21,23 +21,43 @@ type file struct {
 	claimed string // its key in the registry of open files, or ""; guarded by that
 
 	// Kept over a pause. Guarded by the driver's mutex.
-	was        fileID     // right before the last connection was closed
-	hadContent bool       // at the same time
-	known      bool       // it was open before: the rest is valid
-	identity   identity   // read from the content
-	after      afterState // taken when nothing was held any more
+	was      fileStat   // taken before the first connection was opened, and again right before the last was closed
+	identity identity   // read from the content
+	after    afterState // taken when nothing was held any more
+	link     *string    // path without symbolic links, as it was before the first connection was opened, where that differs; guarded too
+	resolved bool       // link is valid
+	known    bool       // it was open before: the rest is valid
+	swapped  bool       // since then another file has taken its place, and was accepted
+	settled  bool       // the first was was taken long enough after the last write, see fileStat.untouched
 }
 
 // sideFiles are the names that SQLite adds to a database's.
 var sideFiles = [...]string{"-wal", "-shm", "-journal"}
 
-// side is the name of a side file. SQLite puts them beside the file itself, not beside a symbolic link to it.
-func (f *file) side(suffix string) string { return realPath(f.path) + suffix }
+// side is the name of a side file. SQLite puts them beside the file itself, not
+// beside a symbolic link to it, and resolves links when it opens a connection.
+func (f *file) side(suffix string) string {
+	if !f.resolved {
+		f.resolve()
+	}
+	if f.link != nil {
+		return *f.link + suffix
+	}
+	return f.path + suffix
+}
+
+// resolve looks for symbolic links. It costs a call of the system for every directory above.
+func (f *file) resolve() {
+	f.link, f.resolved = nil, true
+	if real := realPath(f.path); real != f.path {
+		f.link = &real
+	}
+}
 
 // afterState is what lay in the directory when nothing was held any more.
 type afterState struct {
 	taken time.Time
-	db    fileState
+	db    content
 	log   *fileState // nil where there was no log, which is the rule
 }
 
@@ -55,24 +75,27 @@ func (a afterState) clockWentBack() bool {
 	return now.Round(0).Sub(a.taken.Round(0)) < now.Sub(a.taken)-clockStep/2
 }
 
-func (f *file) lookAfter() {
-	f.after = afterState{taken: time.Now()}
+func (f *file) lookAfter(wal fileStat) {
+	f.after, f.swapped = afterState{taken: time.Now()}, false
 	db, _ := statFile(f.path)
-	f.after.db = db.fileState
-	if wal, _ := statFile(f.side("-wal")); wal.exists {
+	f.after.db = db.content
+	if wal.exists {
 		f.after.log = &wal.fileState
 	}
 }
 
-// leftovers lists the side files that are there.
-func (f *file) leftovers() []string {
-	var left []string
+// leftovers lists the side files that are there, and what the log is.
+func (f *file) leftovers() (left []string, wal fileStat) {
 	for _, suffix := range sideFiles {
-		if st, err := statFile(f.side(suffix)); err == nil && st.exists {
+		st, _ := statFile(f.side(suffix))
+		if suffix == "-wal" {
+			wal = st
+		}
+		if st.exists {
 			left = append(left, filepath.Base(f.path)+suffix)
 		}
 	}
-	return left
+	return left, wal
 }
 
 // errOldLog is why a log beside a database is refused.
@@ -94,6 +117,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 	if err := writable(f.path); err != nil {
 		return &OpenError{Path: f.path, Err: errors.Join(lifecycle.ErrInaccessible, err)}
 	}
+	f.resolve()
 	wal, err := statFile(f.side("-wal"))
 	switch {
 	case err != nil:
@@ -105,7 +129,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: "+format, append([]any{lifecycle.ErrReplaced}, args...)...)}
 	}
 	accept := d.settings().acceptReplaced
-	if !st.same(f.was) && !accept {
+	if !st.same(f.was.fileID) && !accept {
 		return replaced("the file is another one than the one that was paused")
 	}
 	if wal.exists && wal.size > 0 && d.isOldLog(ctx, f, st, wal) {
@@ -114,7 +138,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 		}
 		return replaced("%w", errOldLog)
 	}
-	if st.size == 0 && f.hadContent && !accept {
+	if st.size == 0 && f.was.size > 0 && !accept {
 		return replaced("the file is empty")
 	}
 	return nil
@@ -126,9 +150,9 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 // copied there meanwhile, with a new time, cannot be told.
 func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) bool {
 	paused := f.after.wal()
-	left := wal.same(paused.fileID) && !wal.touched(paused)
+	left := wal.same(paused.fileID) && !wal.touched(paused.content)
 	switch {
-	case !st.same(f.was): // accepted where it comes with a log of its own
+	case !st.same(f.was.fileID): // accepted where it comes with a log of its own
 		return left || max(wal.modified, wal.changed) < max(st.changed, st.modified)
 	case !left:
 		return wal.modified < stampOf(f.after.taken.Add(-clockStep)) && !f.after.clockWentBack()
@@ -175,7 +199,7 @@ func (f *file) changed() lifecycle.Change {
 		return lifecycle.ChangeUnknown
 	}
 	logWas := f.after.wal()
-	if db.touched(f.after.db) || wal.touched(logWas) || !db.same(f.after.db.fileID) {
+	if db.touched(f.after.db) || wal.touched(logWas.content) || f.swapped {
 		return lifecycle.ChangeYes
 	}
 	if stampOf(f.after.taken.Add(-clockStep)) < max(f.after.db.modified, logWas.modified) {

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -65,6 +66,49 @@ func TestAVersionRaisedByThisProcessIsRemembered(t *testing.T) {
 		must(t, db.Write(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `PRAGMA user_version = 3`) }))
 		must(t, db.Pause(ctx))
 		must(t, db.Resume(ctx))
+	})
+}
+
+// A pause does not read the version again where nobody has written since the
+// store was opened. Whoever has, by whatever way, and whatever became of the log, is noticed.
+func TestAVersionRaisedWhileActiveIsRemembered(t *testing.T) {
+	raise := `PRAGMA user_version = 7`
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		for _, policy := range []sqlite.Checkpoint{sqlite.CheckpointTruncate, sqlite.CheckpointPassive, sqlite.CheckpointNone} {
+			for who, write := range map[string]func(t *testing.T, db *sqlite.DB){
+				"nobody": func(*testing.T, *sqlite.DB) {},
+				"this process": func(t *testing.T, db *sqlite.DB) {
+					must(t, db.Write(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, raise) }))
+				},
+				"this process, written back": func(t *testing.T, db *sqlite.DB) {
+					must(t, db.Write(ctx, func(c *sqlite.Conn) error {
+						return c.ExecScript(ctx, raise+`; PRAGMA wal_checkpoint(TRUNCATE)`)
+					}))
+				},
+				"another process":               func(t *testing.T, db *sqlite.DB) { foreignly(t, db.Path(), raise) },
+				"another process, written back": func(t *testing.T, db *sqlite.DB) { foreignly(t, db.Path(), raise, `PRAGMA wal_checkpoint(TRUNCATE)`) },
+			} {
+				t.Run(fmt.Sprintf("%v, %s", policy, who), func(t *testing.T) {
+					db := openWithRow(t, engine, func(c *sqlite.Config) { c.Checkpoint = policy })
+					must(t, db.Write(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `PRAGMA user_version = 5`) }))
+					must(t, db.Pause(ctx))
+					foreignly(t, db.Path(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+					time.Sleep(50 * time.Millisecond) // the file's times are old now, as they mostly are
+					must(t, db.Resume(ctx))
+					readRow(t, db)
+					write(t, db)
+					must(t, db.Pause(ctx))
+					lowered := `PRAGMA user_version = 6`
+					if who == "nobody" {
+						lowered = `PRAGMA user_version = 4`
+					}
+					foreignly(t, db.Path(), lowered)
+					if err := db.Resume(ctx); !errors.Is(err, lifecycle.ErrReplaced) {
+						t.Errorf("%s after the pause: %v, want %v", lowered, err, lifecycle.ErrReplaced)
+					}
+				})
+			}
+		}
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"sync"
 
 	"github.com/jmoiron/sqlx"
 
@@ -13,9 +12,24 @@ import (
 
 // facade is the database/sql side of a DB, made when it is first asked for.
 type facade struct {
-	once sync.Once
 	sql  *sql.DB
 	sqlx *sqlx.DB
+}
+
+// sqlSide returns it.
+func (db *DB) sqlSide() *facade {
+	for {
+		if f := db.facade.Load(); f != nil {
+			return f
+		}
+		d := db.driver
+		connector := sqldb.NewConnector(db.Connections, (*Conn).sqlSession, driverOf(d.engine), sqldb.Options{SingleWriter: d.shared.Value().singleWriter})
+		pool := sql.OpenDB(connector)
+		pool.SetMaxIdleConns(db.Stats().MaxReaders)
+		if !db.facade.CompareAndSwap(nil, &facade{pool, sqlx.NewDb(pool, "sqlite3")}) {
+			_ = pool.Close() // somebody else was faster; it has opened nothing
+		}
+	}
 }
 
 // SQL returns the database as a *sql.DB, for code that has one: sqlx, sqlc,
@@ -26,30 +40,17 @@ type facade struct {
 //
 // Every call returns the same *sql.DB. How many connections it opens is up to
 // its SetMaxOpenConns; it keeps Config.MaxReaders of them idle. DB's Close closes it.
-func (db *DB) SQL() *sql.DB {
-	db.facade.once.Do(func() {
-		d := db.driver
-		connector := sqldb.NewConnector(db.Connections, (*Conn).sqlSession, driverOf(d.engine), sqldb.Options{SingleWriter: d.shared.Value().singleWriter})
-		db.facade.sql = sql.OpenDB(connector)
-		db.facade.sql.SetMaxIdleConns(db.Stats().MaxReaders)
-		db.facade.sqlx = sqlx.NewDb(db.facade.sql, "sqlite3")
-	})
-	return db.facade.sql
-}
+func (db *DB) SQL() *sql.DB { return db.sqlSide().sql }
 
 // SQLX is SQL as a *sqlx.DB. Every call returns the same.
-func (db *DB) SQLX() *sqlx.DB {
-	db.SQL()
-	return db.facade.sqlx
-}
+func (db *DB) SQLX() *sqlx.DB { return db.sqlSide().sqlx }
 
 // closeSQL closes the *sql.DB, if there is one.
 func (db *DB) closeSQL() error {
-	db.facade.once.Do(func() {}) // what has not been made yet is not made any more
-	if db.facade.sql == nil {
-		return nil
+	if f := db.facade.Load(); f != nil {
+		return f.sql.Close()
 	}
-	return db.facade.sql.Close()
+	return nil
 }
 
 // OpenSQL is Open for a program that wants nothing but a *sql.DB that can be

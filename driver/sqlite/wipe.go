@@ -131,10 +131,11 @@ func lockAlone(ctx context.Context, c *Conn) error {
 // played into the next one that is made there.
 func remove(f *file) error {
 	var names []string
+	f.resolve()
 	for _, suffix := range sideFiles {
 		names = append(names, f.side(suffix))
 	}
-	names = append(names, realPath(f.path), f.path) // the second is a symbolic link, or gone by then
+	names = append(names, f.side(""), f.path) // the second is a symbolic link, or gone by then
 	for _, name := range names {
 		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return &OpenError{Path: name, Err: classify(err), Hint: "it cannot be deleted"}
