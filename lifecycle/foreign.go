@@ -26,9 +26,9 @@ type ForeignConn[C comparable] struct {
 // Foreign makes a handle. It opens nothing.
 func (s *Connections[C]) Foreign() *ForeignConn[C] { return &ForeignConn[C]{s: s} }
 
-// OnWait sets what a Begin asks before it waits for a Resume or for another
-// writer: an error ends it with that. It is for whoever can tell that the
-// waiting would be for himself. It is set before the first Begin.
+// OnWait sets what a Begin asks when it has waited for a moment for a Resume or
+// for another writer: an error ends it with that. It is for whoever can tell
+// that the waiting is for himself. It is set before the first Begin.
 func (f *ForeignConn[C]) OnWait(ask func() error) { f.onWait = ask }
 
 // Begin starts an operation and returns the connection for it. fresh says that
@@ -54,7 +54,7 @@ func (f *ForeignConn[C]) start(ctx context.Context, op string, write bool) (conn
 			return conn, false, &StateError{f.s.cfg.Name, op, ErrNested}
 		}
 	}
-	var patience patience
+	patience := patience{ask: f.onWait}
 	for {
 		if ctx.Done() != nil && ctx.Err() != nil {
 			return conn, false, &StateError{f.s.cfg.Name, op, endOf(ctx)}
@@ -65,11 +65,6 @@ func (f *ForeignConn[C]) start(ctx context.Context, op string, write bool) (conn
 			return conn, fresh, nil
 		case !errors.Is(err, errShut):
 			return conn, false, &StateError{f.s.cfg.Name, op, err}
-		}
-		if f.onWait != nil && policyOf(ctx, f.s.cfg.WhenPaused) == Wait {
-			if err := f.onWait(); err != nil {
-				return conn, false, &StateError{f.s.cfg.Name, op, err}
-			}
 		}
 		if err := f.s.refused(ctx, op, &patience); err != nil {
 			return conn, false, err
@@ -99,12 +94,13 @@ func (f *ForeignConn[C]) enterGate(ctx context.Context) error {
 	if err != nil || turn == nil {
 		return err
 	}
-	if f.onWait != nil {
-		if err := f.onWait(); err != nil {
-			return f.s.gate.giveUp(turn, err)
+	return f.s.gate.wait(ctx, turn, func() error {
+		err := f.s.writesOnThisStack()
+		if err == nil && f.onWait != nil {
+			err = f.onWait()
 		}
-	}
-	return f.s.gate.wait(ctx, turn, f.s.writesOnThisStack)
+		return err
+	})
 }
 
 // begin begins the operation, or gives the gate back that was taken for it.

@@ -49,8 +49,8 @@ func (g *gate[C]) enter() (*turn, error) {
 // that other is its own caller: long against a write, short for a human.
 const nestedAfter = 100 * time.Millisecond
 
-// wait waits for t's grant. It gives the place up when ctx ends, and returns ErrNested when nested says so.
-func (g *gate[C]) wait(ctx context.Context, t *turn, nested func() bool) error {
+// wait waits for t's grant. It gives the place up when ctx ends, and when ask, after a moment, returns an error.
+func (g *gate[C]) wait(ctx context.Context, t *turn, ask func() error) error {
 	look := time.NewTimer(nestedAfter)
 	defer look.Stop()
 	var cause error
@@ -61,9 +61,7 @@ func (g *gate[C]) wait(ctx context.Context, t *turn, nested func() bool) error {
 		case <-ctx.Done():
 			cause = endOf(ctx)
 		case <-look.C:
-			if nested() {
-				cause = ErrNested
-			}
+			cause = ask()
 		}
 	}
 	return g.giveUp(t, cause)

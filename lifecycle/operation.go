@@ -152,10 +152,12 @@ func (s *Connections[C]) enterGate(ctx context.Context) error {
 	return s.gate.wait(ctx, turn, s.writesOnThisStack)
 }
 
-// writesOnThisStack tells whether the calling goroutine is inside the Write that has the gate.
-func (s *Connections[C]) writesOnThisStack() bool {
-	w, _ := s.gate.writer()
-	return w != nil && onOwnStack(&s.id, w)
+// writesOnThisStack returns ErrNested when the calling goroutine is inside the Write that has the gate.
+func (s *Connections[C]) writesOnThisStack() error {
+	if w, _ := s.gate.writer(); w != nil && onOwnStack(&s.id, w) {
+		return ErrNested
+	}
+	return nil
 }
 
 // theWriter returns the open writer, or opens it. The gate is the caller's.

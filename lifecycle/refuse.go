@@ -7,7 +7,10 @@ import (
 )
 
 // patience is how long one call waits for a Resume in all, however often it is refused.
-type patience struct{ until time.Time }
+type patience struct {
+	until time.Time
+	ask   func() error // after a moment: whether it waits for itself; nil where nobody can tell
+}
 
 // refused is where work ends up that met a store which is not active. It
 // returns nil when the store is active and the work may be tried again.
@@ -58,12 +61,30 @@ func (s *Connections[C]) sitOut(ctx context.Context, changed <-chan struct{}, p 
 		defer timer.Stop()
 		after = timer.C
 	}
-	select {
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return errors.Join(ErrPaused, endOf(ctx))
-	case <-after:
-		return ErrPaused
+	look, stop := p.look()
+	defer stop()
+	for {
+		select {
+		case <-changed:
+			return nil
+		case <-ctx.Done():
+			return errors.Join(ErrPaused, endOf(ctx))
+		case <-after:
+			return ErrPaused
+		case <-look:
+			if err := p.ask(); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// look returns the moment at which to ask. Asked at once, whoever has left what he waits for to somebody
+// else would be taken for one who waits for himself.
+func (p *patience) look() (<-chan time.Time, func() bool) {
+	if p.ask == nil {
+		return nil, func() bool { return true }
+	}
+	timer := time.NewTimer(nestedAfter)
+	return timer.C, timer.Stop
 }

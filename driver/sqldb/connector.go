@@ -89,9 +89,9 @@ func (h *foreign[C]) close() error                      { return h.conn.Close() 
 // NestedError is returned to code that, inside a transaction, asks for a second
 // connection while a pause waits for that transaction to end, or while the
 // transaction is the writer that the second one would have to wait for. Neither
-// could go on. It matches lifecycle.ErrNested. Only a call from the goroutine
-// that began the transaction is known to be inside it; any other waits until the
-// pause has cut the transaction.
+// could go on. It matches lifecycle.ErrNested, and comes after a tenth of a
+// second. Only a call from the goroutine that began the transaction is taken for
+// one inside it; any other waits until the pause has cut the transaction.
 type NestedError struct {
 	Store       string
 	Transaction string        // what the transaction did last

@@ -36,7 +36,7 @@
 //
 // Code that inside a transaction asks the *sql.DB for a second connection waits
 // for the Resume, which waits for the Pause, which waits for the transaction. From the
-// goroutine that began the transaction, that is an error at once (NestedError);
+// goroutine that began the transaction, that is an error after a moment (NestedError);
 // from any other, the deadline of the Pause ends it. The same holds for a query
 // inside a loop over open Rows.
 package sqldb

@@ -1,7 +1,6 @@
 package sqldb_test
 
 import (
-	"context"
 	"database/sql"
 	"slices"
 	"testing"
@@ -9,8 +8,6 @@ import (
 	_ "github.com/mattn/go-sqlite3"
 	_ "modernc.org/sqlite"
 )
-
-var ctx = context.Background()
 
 // drivers are what the tests here run on, by their registered names.
 var drivers = []string{"sqlite", "sqlite3"}

@@ -55,7 +55,7 @@ func (c *conn) controlled(stmt sqltext.Statement) {
 	if c.tx.api {
 		return // its end is Commit or Rollback, as for database/sql
 	}
-	open := c.tx.open
+	var open bool
 	if c.s.can.autocommit != nil {
 		open = !c.s.autocommit()
 	} else {
