@@ -143,3 +143,46 @@ func Example_waiting() {
 	fmt.Println(<-answer)
 	// Output: 42
 }
+
+// The queries of an application on database/sql stay what they are.
+func ExampleDB_SQL() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, sqlite.Config{Engine: modernc.Engine(), Path: filepath.Join(dir, "app.db"), SingleWriter: true})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close(ctx)
+	db := store.SQL()
+
+	tx, err := db.Begin()
+	if err != nil {
+		panic(err)
+	}
+	if _, err := tx.Exec(`CREATE TABLE room (name TEXT)`); err != nil {
+		panic(err)
+	}
+	paused := make(chan error)
+	go func() { paused <- store.Pause(ctx) }() // waits for the transaction
+	if _, err := tx.Exec(`INSERT INTO room VALUES ('kitchen')`); err != nil {
+		panic(err)
+	}
+	if err := tx.Commit(); err != nil {
+		panic(err)
+	}
+	fmt.Println("paused:", <-paused)
+
+	if err := store.Resume(ctx); err != nil {
+		panic(err)
+	}
+	var name string
+	err = db.QueryRow(`SELECT name FROM room`).Scan(&name)
+	fmt.Println(name, err)
+	// Output:
+	// paused: <nil>
+	// kitchen <nil>
+}
