@@ -17,6 +17,9 @@ import (
 // endlessSelect runs until somebody stops it.
 const endlessSelect = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n`
 
+// soonEnough is when statements are stopped. They have to have begun before.
+const soonEnough = 30 * time.Millisecond
+
 // ofInterest is how most values meet most column types.
 var ofInterest = []any{
 	nil, int64(0), int64(1), int64(-1), int64(math.MaxInt64), int64(math.MinInt64), 0.0, 1.5, -2.25, math.Inf(1), math.MaxFloat64,
@@ -468,7 +471,7 @@ var parityCases = []parityCase{
 			r.err("conn", err)
 			r.err("ping", r.db.PingContext(c))
 		}
-		soon := func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, 5*time.Millisecond) }
+		soon := func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, soonEnough) }
 		c, cancel := soon()
 		defer cancel()
 		rows, err := r.db.QueryContext(c, endlessSelect) // mattn finds out in Next
@@ -497,7 +500,7 @@ var parityCases = []parityCase{
 		r.set(`CREATE TABLE t (v)`)
 		tx := r.begin(nil)
 		r.exec(tx, `INSERT INTO t VALUES (1)`)
-		c, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		c, cancel := context.WithTimeout(ctx, soonEnough)
 		defer cancel()
 		rows, err := tx.QueryContext(c, endlessSelect)
 		if err == nil {
@@ -514,7 +517,7 @@ var parityCases = []parityCase{
 		r.set(`CREATE TABLE t (v)`)
 		tx := r.begin(nil)
 		r.exec(tx, `INSERT INTO t VALUES (1)`)
-		c, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		c, cancel := context.WithTimeout(ctx, soonEnough)
 		defer cancel()
 		_, err := tx.ExecContext(c, `INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT i FROM n`)
 		r.note("a write is stopped: %v", errors.Is(err, context.DeadlineExceeded))
