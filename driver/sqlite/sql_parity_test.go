@@ -113,6 +113,7 @@ func openDriver(t testing.TB, engine sqlite.Engine, path string, busy time.Durat
 func TestSQLAnswersLikeTheBareDriver(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		bare := openBareSQL(t, engine, filepath.Join(t.TempDir(), "bare.db"))
+		parityCases := slices.Concat(casesOfTexts, casesOfObjects)
 		want := map[bool]map[string][]string{false: {}, true: {}}
 		for _, c := range parityCases {
 			for pause, lines := range want {

@@ -32,7 +32,7 @@ func TestSQLPoolOfEveryShape(t *testing.T) {
 				set(s.DB)
 				insert, err := s.Prepare(`INSERT INTO t VALUES (?)`)
 				must(t, err)
-				const each = 20
+				const each = 10
 				var wg sync.WaitGroup
 				for range 4 {
 					wg.Go(func() {
@@ -46,7 +46,7 @@ func TestSQLPoolOfEveryShape(t *testing.T) {
 						}
 					})
 				}
-				for range 5 {
+				for range 3 {
 					must(t, s.Pause(ctx))
 					time.Sleep(time.Millisecond) // those who wait gather
 					must(t, s.Resume(ctx))
