@@ -44,7 +44,8 @@ func (s *Session) prepare(ctx context.Context, sql string) (*prepared, error) {
 			if err != nil {
 				return nil, err
 			}
-			return stmt.Query(values) //nolint:staticcheck // what a driver of the old kind has
+			//lint:ignore SA1019 what a driver of the old kind has
+			return stmt.Query(values)
 		}
 	}
 	if e, ok := stmt.(driver.StmtExecContext); ok {
@@ -55,7 +56,8 @@ func (s *Session) prepare(ctx context.Context, sql string) (*prepared, error) {
 			if err != nil {
 				return nil, err
 			}
-			return stmt.Exec(values) //nolint:staticcheck // what a driver of the old kind has
+			//lint:ignore SA1019 what a driver of the old kind has
+			return stmt.Exec(values)
 		}
 	}
 	return p, nil

@@ -135,7 +135,8 @@ func (s *Session) beginTx(ctx context.Context, opts driver.TxOptions, write bool
 			case opts.ReadOnly || opts.Isolation != 0:
 				err = errors.New("sqldb: the driver does not support transaction options")
 			default:
-				s.tx, err = s.conn.Begin() //nolint:staticcheck // what a driver of the old kind has
+				//lint:ignore SA1019 what a driver of the old kind has
+				s.tx, err = s.conn.Begin()
 			}
 			if err != nil {
 				s.tx = nil
