@@ -40,8 +40,8 @@ type sqlSettings struct {
 // patientSQL is for tests in which nothing is cut.
 var patientSQL = sqlSettings{grace: patienceOfTests, timeout: 2 * patienceOfTests}
 
-// hastySQL is for tests in which everything is cut.
-var hastySQL = sqlSettings{grace: 5 * time.Millisecond, timeout: 15 * time.Millisecond}
+// hastySQL is for tests in which pauses cut. Only cut's have a short deadline.
+var hastySQL = sqlSettings{grace: 5 * time.Millisecond, timeout: patienceOfTests}
 
 // onSQL runs a test on every kind of store, with an empty table t (v), and
 // looks for goroutines that remain.
@@ -110,7 +110,7 @@ func waits[T any](t *testing.T, what string, c <-chan T) {
 // cut pauses although something does not end.
 func (s *sqlStore) cut(t *testing.T) *lifecycle.HeldError {
 	t.Helper()
-	err := s.Pause(ctx)
+	err := s.Pause(deadline(t, 15*time.Millisecond))
 	var held *lifecycle.HeldError
 	if err != nil && !errors.As(err, &held) {
 		t.Fatalf("Pause: %v", err)
