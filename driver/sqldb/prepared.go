@@ -13,10 +13,10 @@ type prepared struct {
 	stmt   driver.Stmt
 	query  func(context.Context, []driver.NamedValue) (driver.Rows, error)
 	exec   func(context.Context, []driver.NamedValue) (driver.Result, error)
-	inputs int  // how many arguments it takes; -1 where the driver does not say
-	writes bool // it may change the database
-	busy   bool // its rows are open
-	closed bool
+	inputs int         // how many arguments it takes; -1 where the driver does not say
+	writes bool        // it may change the database
+	busy   bool        // its rows are open
+	closed atomic.Bool // also asked outside the guard, while a pause closes it
 }
 
 // prepare prepares a statement. Inside the guard.
@@ -80,10 +80,9 @@ func plainValues(ctx context.Context, args []driver.NamedValue) ([]driver.Value,
 }
 
 func (p *prepared) close() error {
-	if p.closed {
+	if p.closed.Swap(true) {
 		return nil
 	}
-	p.closed = true
 	return p.stmt.Close()
 }
 

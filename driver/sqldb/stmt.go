@@ -22,7 +22,7 @@ var (
 
 // ready prepares the statement where it is not prepared on the connection of the operation.
 func (st *stmt) ready(ctx context.Context) error {
-	if st.on == st.c.s && !st.prep.closed {
+	if st.on == st.c.s && !st.prep.closed.Load() {
 		return nil
 	}
 	p, err := st.c.s.ready(ctx, st.text.sql)
@@ -97,7 +97,7 @@ func (st *stmt) Close() error {
 	p, s := st.prep, st.on
 	st.on = nil
 	switch {
-	case s == nil || p.closed:
+	case s == nil || p.closed.Load():
 		return nil
 	case s == st.c.s:
 		err := s.call(func() error { return s.disown(p) })
