@@ -219,6 +219,22 @@ func (c *conn) execScript(ctx context.Context, script *text) (res driver.Result,
 }
 
 func (c *conn) exec(ctx context.Context, t *text, p *prepared, args []driver.NamedValue) (driver.Result, error) {
+	panicked := true
+	defer c.endAfterPanic(&panicked)
+	res, err := c.execute(ctx, t, p, args)
+	panicked = false
+	return res, err
+}
+
+// endAfterPanic ends an operation out of which the driver has panicked: after
+// some calls database/sql does not come back to the connection.
+func (c *conn) endAfterPanic(panicked *bool) {
+	if *panicked {
+		_ = c.end(nil)
+	}
+}
+
+func (c *conn) execute(ctx context.Context, t *text, p *prepared, args []driver.NamedValue) (driver.Result, error) {
 	if err := c.mayWrite(ctx, t, p); err != nil {
 		return nil, err
 	}
@@ -258,11 +274,14 @@ func (c *conn) query(ctx context.Context, t *text, p *prepared, args []driver.Na
 	if err := c.mayWrite(ctx, t, p); err != nil {
 		return nil, c.end(err)
 	}
+	panicked := true
+	defer c.endAfterPanic(&panicked)
 	r, err := c.s.query(ctx, c, t, p, args)
 	if err == nil {
 		c.rows++
 	}
 	c.after(ctx, t, args, err)
+	panicked = false
 	if err != nil {
 		return nil, c.end(err)
 	}
@@ -317,11 +336,10 @@ func (c *conn) ResetSession(context.Context) error {
 
 // IsValid is called by database/sql when the connection comes back to its pool.
 // A virtual connection stays valid: it is the physical one that is replaced.
+// What nobody can end any more ends here: the use of Unwrap, and a Ping that panicked.
 func (c *conn) IsValid() bool {
-	if c.raw {
-		c.raw = false
-		_ = c.end(nil)
-	}
+	c.raw = false
+	_ = c.end(nil)
 	return true
 }
 

@@ -19,6 +19,7 @@ import (
 func (c *conn) after(ctx context.Context, t *text, args []driver.NamedValue, err error) {
 	if err != nil {
 		c.settled(err)
+		c.halfway(ctx, t)
 		return
 	}
 	if !t.state || c.s.guard.Severed() {
@@ -50,19 +51,29 @@ func (c *conn) after(ctx context.Context, t *text, args []driver.NamedValue, err
 	}
 }
 
+// halfway looks at what a script has done whose statements the driver runs by
+// itself, and of which one failed: those before it are not undone.
+func (c *conn) halfway(ctx context.Context, t *text) {
+	if len(t.script) < 2 || !t.state || c.s.can.autocommit == nil || c.s.guard.Severed() || c.s.guard.Interrupted() {
+		return
+	}
+	c.isOpen(!c.s.autocommit())
+	c.temp = c.s.hasTemporary(ctx)
+}
+
 // controlled follows a statement that may have begun or ended a transaction.
 func (c *conn) controlled(stmt sqltext.Statement) {
-	if c.tx.api {
-		return // its end is Commit or Rollback, as for database/sql
-	}
-	var open bool
 	if c.s.can.autocommit != nil {
-		open = !c.s.autocommit()
+		c.isOpen(!c.s.autocommit())
 	} else {
-		open = c.tx.follow(stmt)
+		c.isOpen(c.tx.follow(stmt))
 	}
-	if open == c.tx.open {
-		return
+}
+
+// isOpen says whether a transaction of SQL text is open now.
+func (c *conn) isOpen(open bool) {
+	if open == c.tx.open || c.tx.api || c.tx.cut != nil {
+		return // the end of one of BeginTx is Commit or Rollback, as for database/sql
 	}
 	if open {
 		c.tx.open = true

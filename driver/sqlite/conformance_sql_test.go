@@ -55,29 +55,29 @@ func sqlHarnessOf(engine sqlite.Engine) func() *conformance.Harness {
 				return nil, err
 			}
 			// No SetMaxOpenConns: who waits in database/sql's own queue is refused only when it lets him go on.
-			return sqlStore{s.(store), s.(store).SQL()}, nil
+			return keysOnSQL{s.(store), s.(store).SQL()}, nil
 		}
 		whole := h.Whole
-		h.Whole = func(ctx context.Context, s conformance.Store) error { return whole(ctx, s.(sqlStore).store) }
+		h.Whole = func(ctx context.Context, s conformance.Store) error { return whole(ctx, s.(keysOnSQL).store) }
 		return h
 	}
 }
 
-// sqlStore is a key-value store, written as an application on database/sql would.
-type sqlStore struct {
+// keysOnSQL is a key-value store, written as an application on database/sql would.
+type keysOnSQL struct {
 	store
 	db *sql.DB
 }
 
-func (s sqlStore) Read(ctx context.Context, fn func(conformance.Tx) error) error {
+func (s keysOnSQL) Read(ctx context.Context, fn func(conformance.Tx) error) error {
 	return s.in(ctx, &sql.TxOptions{ReadOnly: true}, fn)
 }
 
-func (s sqlStore) Write(ctx context.Context, fn func(conformance.Tx) error) error {
+func (s keysOnSQL) Write(ctx context.Context, fn func(conformance.Tx) error) error {
 	return s.in(ctx, nil, fn)
 }
 
-func (s sqlStore) in(ctx context.Context, o *sql.TxOptions, fn func(conformance.Tx) error) (err error) {
+func (s keysOnSQL) in(ctx context.Context, o *sql.TxOptions, fn func(conformance.Tx) error) (err error) {
 	tx, err := s.db.BeginTx(ctx, o)
 	if err != nil && s.State() == lifecycle.Closed {
 		return errors.Join(lifecycle.ErrClosed, err) // database/sql says "database is closed", and has no error to match
