@@ -353,6 +353,21 @@ func (c *conn) Close() error {
 	return c.h.close()
 }
 
+// checkedConn is a virtual connection of a driver that converts arguments itself.
+type checkedConn struct{ *conn }
+
+// CheckNamedValue forwards to the driver's connection.
+func (c checkedConn) CheckNamedValue(v *driver.NamedValue) error {
+	if err := c.begin(context.Background(), false); err != nil {
+		return err
+	}
+	err := driver.ErrSkip
+	if checker, ok := c.s.conn.(driver.NamedValueChecker); ok {
+		err = c.s.call(func() error { return checker.CheckNamedValue(v) })
+	}
+	return c.end(err)
+}
+
 // Unwrap returns the physical connection, which it opens where need be. It is
 // in flight, so that no pause closes it, until the next use of the virtual
 // connection or its return to the pool.

@@ -42,12 +42,20 @@ type entered struct {
 //
 // It is for authors of lifecycle's drivers; Open is what a program needs.
 func NewConnector[C comparable](conns *lifecycle.Connections[C], session func(C) *Session, drv driver.Driver, o Options) driver.Connector {
+	return newConnector(conns, session, drv, o, func() bool { return false })
+}
+
+// newConnector is NewConnector for a driver that may convert arguments itself; checks says whether it does.
+func newConnector[C comparable](conns *lifecycle.Connections[C], session func(C) *Session, drv driver.Driver, o Options, checks func() bool) *connector {
 	f := &facade{Options: o, name: conns.Name(), inside: make(map[uintptr]*entered)}
 	return &connector{driver: drv, connect: func() driver.Conn {
 		c := &conn{f: f}
 		h := &foreign[C]{conn: conns.Foreign(), session: session}
 		h.conn.OnWait(func() error { return f.nested(c) })
 		c.h = h
+		if checks() {
+			return checkedConn{c}
+		}
 		return c
 	}}
 }

@@ -237,6 +237,13 @@ func (s checkedStmt) CheckNamedValue(v *driver.NamedValue) error {
 	return driver.ErrSkip
 }
 
+// checkedConn has the same for connections.
+type checkedConn struct{ *fakeConn }
+
+func (c checkedConn) CheckNamedValue(v *driver.NamedValue) error {
+	return checkedStmt{}.CheckNamedValue(v)
+}
+
 // resetConn has what is optional for pools.
 type resetConn struct {
 	*fakeConn

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -13,6 +14,7 @@ import (
 type source struct {
 	connector driver.Connector
 	cfg       Config
+	checks    atomic.Bool // its connections convert arguments themselves, as the last one that was opened
 
 	// The reader that a Resume opens to see whether that is possible has
 	// nothing to do. Its connection goes to the first virtual one that asks.
@@ -47,6 +49,8 @@ func (d *source) Open(ctx context.Context, info lifecycle.OpenInfo) (*Session, e
 		}
 		ready = true
 	}
+	_, checks := conn.(driver.NamedValueChecker)
+	d.checks.Store(checks)
 	s := NewSession(conn, d.cfg.Session)
 	if info.Role == lifecycle.Reader {
 		d.mu.Lock()

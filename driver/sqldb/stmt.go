@@ -47,6 +47,14 @@ func (st *stmt) begin(ctx context.Context) error {
 	return nil
 }
 
+// target is what runs: not a statement where there is none in the text, which mattn would follow into nothing.
+func (st *stmt) target() *prepared {
+	if st.text.empty {
+		return nil
+	}
+	return st.prep
+}
+
 // NumInput returns how many arguments the driver says that the statement takes.
 func (st *stmt) NumInput() int { return st.inputs }
 
@@ -58,7 +66,7 @@ func (st *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	res, err := st.c.exec(ctx, st.text, st.prep, args)
+	res, err := st.c.exec(ctx, st.text, st.target(), args)
 	return res, st.c.end(err)
 }
 
@@ -70,7 +78,7 @@ func (st *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (dri
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	return st.c.query(ctx, st.text, st.prep, args)
+	return st.c.query(ctx, st.text, st.target(), args)
 }
 
 // Exec is for programs that use the driver's interfaces themselves.

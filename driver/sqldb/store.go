@@ -77,7 +77,7 @@ func Open(ctx context.Context, connector driver.Connector, cfg Config) (*Store, 
 	if err != nil {
 		return nil, err
 	}
-	virtual := NewConnector(conns, func(s *Session) *Session { return s }, connector.Driver(), cfg.Options)
+	virtual := newConnector(conns, func(s *Session) *Session { return s }, connector.Driver(), cfg.Options, d.checks.Load)
 	return &Store{conns, sql.OpenDB(virtual)}, nil
 }
 

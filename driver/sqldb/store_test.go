@@ -131,7 +131,14 @@ func TestStoreOfADriverThatSeesNoContexts(t *testing.T) {
 }
 
 func TestStatementThatConvertsItsArguments(t *testing.T) {
-	f := &fake{stmt: func(s *fakeStmt) driver.Stmt { return checkedStmt{s} }}
+	convertsArguments(t, &fake{stmt: func(s *fakeStmt) driver.Stmt { return checkedStmt{s} }})
+}
+
+func TestConnectionThatConvertsItsArguments(t *testing.T) {
+	convertsArguments(t, &fake{wrap: func(c *fakeConn) driver.Conn { return checkedConn{c} }})
+}
+
+func convertsArguments(t *testing.T, f *fake) {
 	db, store := open(t, f, nil)
 	insert, err := db.Prepare(`INSERT ?`)
 	must(t, err)

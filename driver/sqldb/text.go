@@ -17,7 +17,8 @@ const (
 // a statement of its own, the statement that was prepared for it.
 type text struct {
 	sql     string
-	script  []sqltext.Statement // its statements, where there is more than one, or none
+	script  []sqltext.Statement // its statements, where there is more than one, or something beside it
+	empty   bool                // there is none
 	verb    string              // of a single statement
 	queries bool                // it may be queried as a prepared statement
 	execs   bool                // it may be executed as one
@@ -40,6 +41,7 @@ func parse(sql string) *text {
 				t.state = t.state || changesState(s.Verb)
 			}
 		}
+		t.empty = len(t.script) == 0
 		if len(t.script) == 1 {
 			t.verb = t.script[0].Verb
 		}

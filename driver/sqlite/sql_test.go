@@ -266,3 +266,30 @@ func TestSQLUnderLoadHoldsNothingInAnyPause(t *testing.T) {
 		}
 	})
 }
+
+// A prepared statement of a text without one would end a program on mattn: its driver follows a null pointer.
+func TestSQLPreparedTextWithoutAStatement(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		db, _ := openSQL(t, engine, nil)
+		for _, text := range []string{"", " ", "-- nothing", "/* nothing */ ;"} {
+			st, err := db.Prepare(text)
+			if err != nil {
+				continue // an engine may say so at once
+			}
+			_, err = st.Exec()
+			t.Logf("%s: Exec of %q: %v", engine.Name(), text, err)
+			rows, err := st.Query()
+			t.Logf("%s: Query of %q: %v", engine.Name(), text, err)
+			if err == nil {
+				if rows.Next() {
+					t.Errorf("%q has a row", text)
+				}
+				must(t, rows.Close())
+			}
+			must(t, st.Close())
+		}
+		if n := countSQL(t, db); n != 0 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
