@@ -257,7 +257,7 @@ func (c *Controller) pressLeases(r *run) (freed chan struct{}, left time.Duratio
 	}
 	grace := c.cfg.Grace
 	if !r.deadline.IsZero() {
-		grace = min(grace, r.deadline.Sub(r.start)*4/5)
+		grace = min(grace, fourFifths(r.deadline.Sub(r.start)))
 	}
 	left = time.Until(r.start.Add(grace))
 	if r.expired || left <= 0 {

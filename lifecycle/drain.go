@@ -88,9 +88,12 @@ func (s *Connections[C]) limits(r *run) (soft, hard time.Time) {
 		hard = time.Now().Add(s.cfg.Timeout) // never reached
 		return hard, hard
 	}
-	soft = r.from.Add(min(s.cfg.Grace, hard.Sub(r.from)*4/5))
+	soft = r.from.Add(min(s.cfg.Grace, fourFifths(hard.Sub(r.from))))
 	return soft, hard
 }
+
+// fourFifths of a duration that may be as long as a duration can be.
+func fourFifths(d time.Duration) time.Duration { return d - d/5 }
 
 // press interrupts what runs, and severs it where asked. Each interrupt gets a
 // goroutine of its own: a driver may block in it.

@@ -165,6 +165,7 @@ type Beginner[C any] interface {
 // Describer is implemented by drivers that can say what an operation is doing
 // whose context has no label (WithLabel), for a Holder.
 type Describer[C any] interface {
-	// Describe is called beside the operation that has c. It must not block.
+	// Describe is called beside the operation that has c, with locks of the
+	// store held: it must neither block nor call the store.
 	Describe(c C) string
 }

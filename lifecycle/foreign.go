@@ -210,6 +210,16 @@ func (f *ForeignConn[C]) Promote(ctx context.Context) error {
 	return nil
 }
 
+// Demote makes it a reader again: it has written what it had to, and goes on.
+func (f *ForeignConn[C]) Demote() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy && f.gated {
+		f.gated = false
+		f.s.gate.returned(f.sl)
+	}
+}
+
 // End ends the operation. err is what it ended with, or nil; End returns it,
 // matching ErrInterrupted where the operation was interrupted. Without a Begin before it, End does nothing else.
 func (f *ForeignConn[C]) End(err error) error {

@@ -264,7 +264,20 @@ func (b *giveBack[C]) closeLast() {
 func (b *giveBack[C]) closed() {
 	b.report()
 	b.s.gate.leave()
-	b.then(b.verify)
+	b.then(b.leftovers, b.verify)
+}
+
+// leftovers looks at what is left before the operating system is asked: from the last close on, others may write.
+func (b *giveBack[C]) leftovers() {
+	inspector, ok := b.s.driver.(Inspector)
+	if !ok {
+		return
+	}
+	attempt(func() error { b.rep.Leftovers = inspector.Leftovers(); return nil }, func(err error) {
+		if err != nil {
+			b.rep.warn("leftovers", err)
+		}
+	})
 }
 
 func (b *giveBack[C]) report() {
@@ -317,7 +330,7 @@ func (s *Connections[C]) checkpoint(r *run, last *slot[C], rep *Report) {
 	s.mark(r, StepCheckpoint)
 	start := time.Now()
 	_, hard := s.limits(r)
-	ctx := &bound{Context: r.ctx, end: start.Add(max(hard.Sub(start)*4/5, leastCheckpoint))}
+	ctx := &bound{Context: r.ctx, end: start.Add(max(fourFifths(hard.Sub(start)), leastCheckpoint))}
 	attempt(func() (err error) {
 		rep.CheckpointResult, err = checkpointer.Checkpoint(ctx, last.conn)
 		return err
@@ -362,12 +375,5 @@ func (b *giveBack[C]) verify() {
 			}
 		}
 		b.rep.Verify = time.Since(start)
-	}
-	if inspector, ok := b.s.driver.(Inspector); ok {
-		attempt(func() error { b.rep.Leftovers = inspector.Leftovers(); return nil }, func(err error) {
-			if err != nil {
-				b.rep.warn("leftovers", err)
-			}
-		})
 	}
 }

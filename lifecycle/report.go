@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -45,7 +46,7 @@ type Report struct {
 func (r *Report) Release() time.Duration { return r.Readers + r.Checkpoint + r.Writer }
 
 func (r *Report) warn(step string, err error) {
-	r.Warnings = append(r.Warnings, step+": "+err.Error())
+	r.Warnings = append(r.Warnings, fmt.Sprint(step, ": ", err)) // which survives an error that panics, such as a nil of its type
 }
 
 func (r *Report) fail(err error) { r.Err = errors.Join(r.Err, err) }

@@ -248,10 +248,14 @@ func (sl *slot[C]) holder() (h Holder, op uint64, ok bool) {
 // describe is called with the slot pinned and mu held.
 func (sl *slot[C]) describe(op uint64) Holder {
 	held := time.Since(epoch) - sl.since
-	label := labelOf(sl.ctx)
-	if describer, ok := sl.s.driver.(Describer[C]); ok && label == "" {
-		_ = guard(func() error { label = describer.Describe(sl.conn); return nil })
-	}
+	var label string
+	_ = isolate(func() error { // a context may be somebody else's code, too
+		label = labelOf(sl.ctx)
+		if describer, ok := sl.s.driver.(Describer[C]); ok && label == "" {
+			label = describer.Describe(sl.conn)
+		}
+		return nil
+	})
 	return Holder{
 		Store:       sl.s.cfg.Name,
 		Role:        sl.role,

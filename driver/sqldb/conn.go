@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"sync/atomic"
 
+	"github.com/quiesce-go/quiesce/internal/goroutine"
 	"github.com/quiesce-go/quiesce/internal/sqltext"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -27,7 +29,15 @@ type conn struct {
 	lost    bool // there were some, and the connection was cut: to be told once
 	raw     bool // Unwrap gave the physical connection away
 	stale   bool // database/sql has taken the connection from its pool since its last use
-	writing bool // the operation has the writer's gate
+	writing bool // the operation has the writer's gate, or began to write when there was none to take
+	writers int  // open rows of statements that write
+	changed bool // objects were made or dropped in the transaction
+	unfit   bool // what was set on it cannot be restored: nobody gets it from the pool again
+
+	last   *text    // the text that came last
+	lastOn *Session // … where
+
+	user atomic.Uintptr // the goroutine that used the open transaction last
 
 	settings settings
 }
@@ -36,6 +46,7 @@ type conn struct {
 type handle interface {
 	begin(ctx context.Context, write bool) (s *Session, fresh bool, err error)
 	promote(ctx context.Context) error
+	demote()
 	end(err error) error
 	close() error
 }
@@ -59,6 +70,9 @@ func (c *conn) begin(ctx context.Context, write bool) error {
 	if c.s == nil {
 		return c.start(ctx, write)
 	}
+	if c.tx.open {
+		c.user.Store(goroutine.ID())
+	}
 	if write {
 		return c.promote(ctx)
 	}
@@ -67,14 +81,9 @@ func (c *conn) begin(ctx context.Context, write bool) error {
 
 // resume looks whether the operation that is in flight can go on.
 func (c *conn) resume() error {
+	c.leaveRaw()
 	if c.s != nil && c.s.guard.Severed() {
 		c.forget()
-	}
-	if c.raw {
-		c.raw = false
-		if err := c.end(nil); err != nil {
-			return err
-		}
 	}
 	switch {
 	case c.tx.cut != nil:
@@ -104,6 +113,7 @@ func (c *conn) start(ctx context.Context, write bool) error {
 		switch {
 		case fresh:
 			err = c.settings.replay(ctx, s)
+			c.unfit = err != nil
 		case c.stale && s.can.reset != nil:
 			if err = s.can.reset.ResetSession(ctx); errors.Is(err, driver.ErrBadConn) {
 				c.drop()
@@ -111,19 +121,15 @@ func (c *conn) start(ctx context.Context, write bool) error {
 			}
 		}
 		c.stale = false
-		if err == nil {
-			err = s.tidy()
-		}
 		if err != nil {
+			err = s.explain(err, nil)
 			c.drop()
-			return interruptedBy(s, err)
+			return err
 		}
+		s.tidy()
 		return nil
 	}
 }
-
-// interruptedBy is explain for what was done before a statement.
-func interruptedBy(s *Session, err error) error { return s.explain(err, nil) }
 
 // drop ends the operation and closes the physical connection.
 func (c *conn) drop() {
@@ -150,7 +156,7 @@ func (c *conn) promote(ctx context.Context) error {
 // forget ends an operation whose connection was taken from it.
 func (c *conn) forget() {
 	_ = c.h.end(nil)
-	c.s, c.rows, c.raw, c.writing = nil, 0, false, false
+	c.s, c.rows, c.writers, c.writing = nil, 0, 0, false
 	if c.tx.open && c.tx.cut == nil {
 		c.tx.cut = errInterrupted
 	}
@@ -168,12 +174,20 @@ func (c *conn) end(err error) error {
 		c.forget()
 		return err
 	case c.rows > 0 || c.tx.open || c.temp || c.raw:
+		if c.writing && !c.tx.open && c.writers == 0 { // what is open does not write
+			c.writing = false
+			c.h.demote()
+		}
 		return err
 	}
 	c.s, c.writing = nil, false
 	err = c.h.end(err)
-	if err != nil && errors.Is(err, driver.ErrBadConn) {
-		_ = c.h.close()
+	if err == nil || !errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	_ = c.h.close()
+	if errors.Is(err, lifecycle.ErrInterrupted) { // database/sql would do the work again, which had begun
+		return errInterrupted
 	}
 	return err
 }
@@ -184,7 +198,10 @@ func (c *conn) rowsClosed(r *rows, err error) error {
 		return err // they belong to an operation that was cut
 	}
 	c.rows--
-	c.settled(err)
+	if r.writes {
+		c.writers--
+	}
+	c.settled(err, r.reads)
 	return c.end(err)
 }
 
@@ -196,19 +213,33 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err := c.begin(ctx, c.f.SingleWriter && !reads(sqltext.Verb(query))); err != nil {
 		return nil, err
 	}
-	t, err := c.s.lookup(query)
+	t, err := c.lookup(query)
 	if err != nil {
-		return nil, c.end(c.s.explain(err, nil))
+		return nil, c.end(err)
 	}
-	if len(t.script) > 1 && t.state && len(args) == 0 {
+	if len(t.script) > 1 && len(args) == 0 {
 		return c.execScript(ctx, t)
 	}
 	res, err := c.exec(ctx, t, nil, args)
 	return res, c.end(err)
 }
 
+// lookup returns what is known about a text.
+func (c *conn) lookup(sql string) (*text, error) {
+	if t := c.last; t != nil && c.lastOn == c.s && t.kept && t.sql == sql {
+		return t, nil
+	}
+	t, err := c.s.lookup(sql)
+	if err != nil {
+		return nil, c.s.explain(err, nil)
+	}
+	c.last, c.lastOn = t, c.s
+	return t, nil
+}
+
 // execScript executes the statements one by one, as the drivers do, so that
-// what each did to the connection is known when a later one fails.
+// what each did to the connection is known when a later one fails, and so that
+// only the one is repeated that met a lock.
 func (c *conn) execScript(ctx context.Context, script *text) (res driver.Result, err error) {
 	for _, stmt := range script.script {
 		if res, err = c.exec(ctx, parse(stmt.Body), nil, nil); err != nil {
@@ -263,9 +294,9 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err := c.begin(ctx, c.f.SingleWriter && !reads(sqltext.Verb(query))); err != nil {
 		return nil, err
 	}
-	t, err := c.s.lookup(query)
+	t, err := c.lookup(query)
 	if err != nil {
-		return nil, c.end(c.s.explain(err, nil))
+		return nil, c.end(err)
 	}
 	return c.query(ctx, t, nil, args)
 }
@@ -279,6 +310,10 @@ func (c *conn) query(ctx context.Context, t *text, p *prepared, args []driver.Na
 	r, err := c.s.query(ctx, c, t, p, args)
 	if err == nil {
 		c.rows++
+		r.reads = t.reads
+		if r.writes = c.writing && !sqltext.IsWord(t.verb, "SELECT", "VALUES"); r.writes {
+			c.writers++
+		}
 	}
 	c.after(ctx, t, args, err)
 	panicked = false
@@ -338,16 +373,29 @@ func (c *conn) ResetSession(context.Context) error {
 // A virtual connection stays valid: it is the physical one that is replaced.
 // What nobody can end any more ends here: the use of Unwrap, and a Ping that panicked.
 func (c *conn) IsValid() bool {
-	c.raw = false
+	c.leaveRaw()
 	_ = c.end(nil)
-	return true
+	// Whoever began a cut transaction by text is gone, and would have had to end it.
+	return !c.unfit && (c.tx.cut == nil || c.tx.api)
+}
+
+// leaveRaw takes the physical connection back that Unwrap gave away.
+func (c *conn) leaveRaw() {
+	if !c.raw {
+		return
+	}
+	c.raw = false
+	c.s.guard.Left()
+	c.s.guard.Leave()
+	_ = c.end(nil)
 }
 
 // Close closes what is open, rolls back, and closes the physical connection.
 func (c *conn) Close() error {
+	c.leaveRaw()
+	c.f.left(c)
 	if c.s != nil {
-		c.f.left(c)
-		c.s, c.rows, c.tx, c.temp, c.raw = nil, 0, transaction{}, false, false
+		c.s, c.rows, c.writers, c.tx, c.temp = nil, 0, 0, transaction{}, false
 		_ = c.h.end(nil)
 	}
 	return c.h.close()
@@ -368,11 +416,15 @@ func (c checkedConn) CheckNamedValue(v *driver.NamedValue) error {
 	return c.end(err)
 }
 
-// Unwrap returns the physical connection, which it opens where need be. It is
-// in flight, so that no pause closes it, until the next use of the virtual
-// connection or its return to the pool.
+// Unwrap returns the physical connection, which it opens where need be. Until
+// the next use of the virtual connection or its return to the pool that counts
+// as a call into the driver: a pause waits for its end, and closes nothing under it.
 func (c *conn) Unwrap() driver.Conn {
 	if err := c.begin(unwrapping, false); err != nil {
+		return nil
+	}
+	if !c.s.guard.Enter() {
+		_ = c.end(nil)
 		return nil
 	}
 	c.raw = true

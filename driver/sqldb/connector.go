@@ -26,14 +26,14 @@ type facade struct {
 	Options
 	name string
 
-	mu     sync.Mutex
-	inside map[uintptr]*entered // transactions, by the goroutine that began them
+	mu   sync.Mutex
+	open map[*conn]entered // the transactions that are open
 }
 
 // entered is a transaction that is open.
 type entered struct {
-	conn  *conn
-	since time.Time
+	session *Session
+	since   time.Time
 }
 
 // NewConnector makes a connector of virtual connections, which are the Foreign
@@ -47,7 +47,7 @@ func NewConnector[C comparable](conns *lifecycle.Connections[C], session func(C)
 
 // newConnector is NewConnector for a driver that may convert arguments itself; checks says whether it does.
 func newConnector[C comparable](conns *lifecycle.Connections[C], session func(C) *Session, drv driver.Driver, o Options, checks func() bool) *connector {
-	f := &facade{Options: o, name: conns.Name(), inside: make(map[uintptr]*entered)}
+	f := &facade{Options: o, name: conns.Name(), open: make(map[*conn]entered)}
 	return &connector{driver: drv, connect: func() driver.Conn {
 		c := &conn{f: f}
 		h := &foreign[C]{conn: conns.Foreign(), session: session}
@@ -91,6 +91,7 @@ func (h *foreign[C]) begin(ctx context.Context, write bool) (*Session, bool, err
 }
 
 func (h *foreign[C]) promote(ctx context.Context) error { return h.conn.Promote(ctx) }
+func (h *foreign[C]) demote()                           { h.conn.Demote() }
 func (h *foreign[C]) end(err error) error               { return h.conn.End(err) }
 func (h *foreign[C]) close() error                      { return h.conn.Close() }
 
@@ -98,8 +99,8 @@ func (h *foreign[C]) close() error                      { return h.conn.Close() 
 // connection while a pause waits for that transaction to end, or while the
 // transaction is the writer that the second one would have to wait for. Neither
 // could go on. It matches lifecycle.ErrNested, and comes after a tenth of a
-// second. Only a call from the goroutine that began the transaction is taken for
-// one inside it; any other waits until the pause has cut the transaction.
+// second. Only a call from the goroutine that used the transaction last is taken
+// for one inside it; any other waits until the pause has cut the transaction.
 type NestedError struct {
 	Store       string
 	Transaction string        // what the transaction did last
@@ -117,32 +118,27 @@ func (e *NestedError) Unwrap() error { return lifecycle.ErrNested }
 
 // entered and left tell of a virtual connection's transaction.
 func (f *facade) entered(c *conn) {
-	c.tx.id = goroutine.ID()
+	c.user.Store(goroutine.ID())
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inside[c.tx.id] = &entered{c, time.Now()}
+	f.open[c] = entered{c.s, time.Now()}
 }
 
 func (f *facade) left(c *conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e := f.inside[c.tx.id]; e != nil && e.conn == c {
-		delete(f.inside, c.tx.id)
-	}
+	delete(f.open, c)
 }
 
 // nested returns an error where the caller, who is about to wait, would wait for himself.
 func (f *facade) nested(c *conn) error {
+	me := goroutine.ID()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	me := goroutine.ID()
-	e := f.inside[me]
-	if e == nil || me == 0 || e.conn == c {
-		return nil
+	for other, e := range f.open {
+		if other != c && me != 0 && other.user.Load() == me {
+			return &NestedError{Store: f.name, Transaction: e.session.Describe(), Held: time.Since(e.since)}
+		}
 	}
-	what := "a transaction"
-	if s := e.conn.s; s != nil { // this goroutine's own
-		what = s.Describe()
-	}
-	return &NestedError{Store: f.name, Transaction: what, Held: time.Since(e.since)}
+	return nil
 }

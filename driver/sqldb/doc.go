@@ -23,20 +23,22 @@
 // # State of a connection
 //
 // PRAGMA settings and ATTACH are restored on the next physical connection. A
-// connection that has temporary tables, views or triggers counts as in flight;
+// connection that has temporary tables, views or triggers, or has attached a
+// database in memory, counts as in flight;
 // after a cut its next use returns ErrInterrupted once. SQLite's changes() and
 // last_insert_rowid() do not survive a pause, nor do limits, functions and
 // collations set through sql.Conn.Raw: those belong into Config.Setup.
 //
 // What sql.Conn.Raw passes to its function is the virtual connection. Its
-// method Unwrap() driver.Conn returns the physical one, which is in flight
-// until the virtual one is used or returned to the pool.
+// method Unwrap() driver.Conn returns the physical one. Until the virtual one is
+// used or returned to the pool, that counts as a call into the driver: no pause
+// closes anything under it, and one that comes to its deadline says so.
 //
 // # What a pause cannot know
 //
 // Code that inside a transaction asks the *sql.DB for a second connection waits
 // for the Resume, which waits for the Pause, which waits for the transaction. From the
-// goroutine that began the transaction, that is an error after a moment (NestedError);
+// goroutine that used the transaction last, that is an error after a moment (NestedError);
 // from any other, the deadline of the Pause ends it. The same holds for a query
 // inside a loop over open Rows.
 package sqldb

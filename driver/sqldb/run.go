@@ -15,9 +15,6 @@ import (
 
 // lookup returns what is known about a text.
 func (s *Session) lookup(sql string) (t *text, err error) {
-	if last := s.texts.last; last != nil && last.sql == sql { // owned by the operation
-		return last, nil
-	}
 	err = s.call(func() (err error) {
 		t, err = s.texts.get(sql)
 		return err
@@ -30,11 +27,17 @@ func (s *Session) exec(ctx context.Context, t *text, p *prepared, args []driver.
 	s.doing.Store(t)
 	sc := s.scope(ctx)
 	res, err := s.execOnce(&sc, t, p, args)
-	if err != nil && s.cfg.Busy != nil && s.cfg.Busy(err) {
+	if err != nil && s.mayRepeat(t, err) {
 		res, err = s.execAgain(&sc, t, p, args, err)
 	}
 	sc.end()
 	return res, err
+}
+
+// mayRepeat says whether a lock of another connection was in the way of a text
+// that has done nothing yet: of a script, the statements before it have.
+func (s *Session) mayRepeat(t *text, err error) bool {
+	return s.cfg.Busy != nil && len(t.script) < 2 && s.cfg.Busy(err)
 }
 
 func (s *Session) execAgain(sc *scope, t *text, p *prepared, args []driver.NamedValue, err error) (res driver.Result, _ error) {
@@ -78,7 +81,7 @@ func (s *Session) query(ctx context.Context, c *conn, t *text, p *prepared, args
 	s.doing.Store(t)
 	r := &rows{c: c, s: s, sc: s.scope(ctx)}
 	err := s.queryOnce(r, t, p, args)
-	if err != nil && s.cfg.Busy != nil && s.cfg.Busy(err) {
+	if err != nil && s.mayRepeat(t, err) {
 		err = s.retry(ctx, err, func() error { return s.queryOnce(r, t, p, args) })
 	}
 	if err != nil {
@@ -190,17 +193,17 @@ func (s *Session) ready(ctx context.Context, sql string) (p *prepared, err error
 	return p, err
 }
 
-// tidy closes the statements that were closed while nobody could.
-func (s *Session) tidy() error {
+// tidy closes the statements that were closed while nobody could. What a driver
+// says of that, such as the error of their last step, is nobody's any more.
+func (s *Session) tidy() {
 	if !s.garbage.some.Load() {
-		return nil
+		return
 	}
-	return s.call(func() error {
-		var err error
+	_ = s.call(func() error {
 		for _, p := range s.garbage.take() {
-			err = errors.Join(err, s.disown(p))
+			_ = s.disown(p)
 		}
-		return err
+		return nil
 	})
 }
 
@@ -215,6 +218,8 @@ type rows struct {
 	begun   bool // a row was delivered
 	ended   bool // the last row was
 	shut    bool // inner is closed
+	writes  bool // their statement may write on, and has the gate for it
+	reads   bool // it changes nothing, as far as its text tells
 	closed  bool // by their owner
 
 	newer, older *rows

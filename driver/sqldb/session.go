@@ -31,7 +31,7 @@ type Session struct {
 	stmts map[*prepared]struct{} // of virtual statements
 	rows  *rows                  // the open ones, newest first
 	tx    driver.Tx              // begun by the driver's BeginTx
-	began bool                   // a transaction begun by SQL text is open
+	began atomic.Bool            // a transaction begun by SQL text is open
 	txEnd func()                 // ends the context of the transaction
 
 	op      context.Context // of a driver that can only be stopped by contexts
@@ -155,7 +155,7 @@ func (s *Session) Reset() error {
 	s.guard.Begin() // an operation that ended before it had used the connection
 	var err error
 	interrupted := s.guard.Interrupted()
-	if s.rows != nil || s.tx != nil || s.began || s.guard.Broken() || interrupted || s.guard.Poked() {
+	if s.rows != nil || s.tx != nil || s.began.Load() || s.guard.Broken() || interrupted || s.guard.Poked() {
 		err = s.call(func() error {
 			if s.guard.Broken() || interrupted && s.can.interrupt == nil {
 				return errUnfit // what an ended context has left behind, only its driver knows
@@ -230,8 +230,8 @@ func (s *Session) rollback() error {
 	if s.guard.Poked() {
 		s.closeRows() // an interrupt stays in force while any statement is open, and would stop the ROLLBACK
 	}
-	tx, began := s.tx, s.began
-	s.tx, s.began = nil, false
+	tx, began := s.tx, s.began.Swap(false)
+	s.tx = nil
 	s.inTx.Store(false)
 	defer s.endTxContext()
 	var err error

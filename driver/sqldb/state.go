@@ -18,7 +18,7 @@ import (
 // after looks at what a statement has done to the connection.
 func (c *conn) after(ctx context.Context, t *text, args []driver.NamedValue, err error) {
 	if err != nil {
-		c.settled(err)
+		c.settled(err, t.reads)
 		c.halfway(ctx, t)
 		return
 	}
@@ -29,25 +29,45 @@ func (c *conn) after(ctx context.Context, t *text, args []driver.NamedValue, err
 	if len(stmts) == 0 {
 		stmts = []sqltext.Statement{{Body: t.sql, Verb: t.verb}}
 	}
-	wasOpen := c.tx.open
-	objects := c.temp
+	inside := transaction{open: c.tx.open, savepoint: c.tx.savepoint} // as the script goes on
+	look := false
 	for _, stmt := range stmts {
 		switch {
 		case controls(stmt.Verb):
+			inside.open = inside.follow(stmt)
 			c.controlled(stmt)
+			look = look || c.temp || c.changed // which may have been undone
 		case stmt.Is("PRAGMA"):
-			c.settings.pragma(stmt.Body, wasOpen || c.tx.open)
+			c.settings.pragma(stmt.Body, inside.open)
 		case stmt.Is("ATTACH", "DETACH"):
 			c.settings.attach(stmt, args)
+			look = true
 		case stmt.Is("CREATE", "DROP"):
-			objects = true
-			if c.s.can.autocommit == nil {
-				c.temp = c.temp || createsTemporary(stmt.Body)
-			}
+			c.changed = c.changed || c.tx.open
+			c.temp = c.temp || createsTemporary(stmt.Body)
+			look = true
 		}
 	}
-	if objects && c.s.can.autocommit != nil {
-		c.temp = c.s.hasTemporary(ctx)
+	if look {
+		c.look(ctx)
+	}
+}
+
+// look asks the engine what is on the connection that a pause would lose.
+func (c *conn) look(ctx context.Context) {
+	if !c.tx.open {
+		c.changed = false
+	}
+	if c.s == nil || c.s.guard.Severed() {
+		return
+	}
+	found, err := c.s.objects(context.WithoutCancel(ctx))
+	switch {
+	case err == nil:
+		c.temp = found.temporary
+		c.settings.attachedAre(found.attached)
+	case c.s.can.autocommit != nil: // SQLite, which has not answered
+		c.temp = true // better in flight without a reason than gone without a word
 	}
 }
 
@@ -58,7 +78,7 @@ func (c *conn) halfway(ctx context.Context, t *text) {
 		return
 	}
 	c.isOpen(!c.s.autocommit())
-	c.temp = c.s.hasTemporary(ctx)
+	c.look(ctx)
 }
 
 // controlled follows a statement that may have begun or ended a transaction.
@@ -82,7 +102,7 @@ func (c *conn) isOpen(open bool) {
 		c.f.left(c)
 		c.tx = transaction{}
 	}
-	c.s.began = open
+	c.s.began.Store(open)
 	c.s.inTx.Store(open)
 }
 
@@ -114,30 +134,65 @@ func createsTemporary(body string) bool {
 	return len(tokens) == 2 && sqltext.IsWord(tokens[0], "CREATE") && sqltext.IsWord(tokens[1], "TEMP", "TEMPORARY")
 }
 
-// hasTemporary asks SQLite for temporary objects.
-func (s *Session) hasTemporary(ctx context.Context) (has bool) {
-	_ = s.call(func() error {
-		p, err := s.prepare(context.WithoutCancel(ctx), "SELECT 1 FROM temp.sqlite_master LIMIT 1")
+// objects is what the engine knows of a connection.
+type objects struct {
+	temporary bool     // tables, views, triggers, or whole databases, that live in memory
+	attached  []string // the names of the attached databases, in lower case, in their order
+}
+
+// objects asks SQLite. Another engine returns an error.
+func (s *Session) objects(ctx context.Context) (found objects, err error) {
+	err = s.call(func() error {
+		err := s.each(ctx, "SELECT 1 FROM temp.sqlite_master LIMIT 1", func([]driver.Value) { found.temporary = true })
 		if err != nil {
 			return err
 		}
-		defer p.close() //nolint:errcheck // it was read to its end
-		rows, err := p.query(context.WithoutCancel(ctx), nil)
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // it was read to its end
-		values := make([]driver.Value, len(rows.Columns()))
+		return s.each(ctx, "PRAGMA database_list", func(row []driver.Value) {
+			name := strings.ToLower(textOf(row[1]))
+			if name == "main" || name == "temp" {
+				return
+			}
+			found.attached = append(found.attached, name)
+			found.temporary = found.temporary || textOf(row[2]) == ""
+		})
+	})
+	return found, err
+}
+
+func textOf(v driver.Value) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	default:
+		return ""
+	}
+}
+
+// each calls f for every row of a query of our own. Inside the guard.
+func (s *Session) each(ctx context.Context, sql string, f func([]driver.Value)) error {
+	p, err := s.prepare(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer p.close() //nolint:errcheck // the rows say what matters
+	rows, err := p.query(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // they were read to their end
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
 		switch err := rows.Next(values); err {
 		case nil:
-			has = true
+			f(values)
 		case io.EOF:
+			return nil
 		default:
-			has = true // better in flight without a reason than gone without a word
+			return err
 		}
-		return nil
-	})
-	return has
+	}
 }
 
 // settings is what SQL text has set on a virtual connection, in the order in
@@ -175,6 +230,10 @@ func (s *settings) pragma(body string, inTransaction bool) {
 	}
 	name := strings.ToLower(unquoted(tokens[0]))
 	switch {
+	case name == "journal_mode" && sqltext.IsWord(unquoted(tokens[2]), "MEMORY", "OFF", "TRUNCATE", "PERSIST"): // WAL and DELETE belong to the file
+	case name == "journal_mode":
+		s.list = slices.DeleteFunc(s.list, func(o setting) bool { return o.kind == "pragma" && o.key == schema+"."+name })
+		return
 	case !slices.Contains(restorable, name):
 		return
 	case name == "foreign_keys" && inTransaction:
@@ -183,16 +242,45 @@ func (s *settings) pragma(body string, inTransaction bool) {
 	s.put(setting{kind: "pragma", key: schema + "." + name, sql: body})
 }
 
-// attach remembers ATTACH, and forgets it after DETACH.
+// attach remembers ATTACH, and forgets it after DETACH. The name is a guess,
+// which attachedAre makes right: it may be a parameter, or a key may follow it.
 func (s *settings) attach(stmt sqltext.Statement, args []driver.NamedValue) {
 	tokens := sqltext.Tokens(stmt.Body, 1000)
 	schema := strings.ToLower(unquoted(tokens[len(tokens)-1]))
 	if stmt.Is("ATTACH") {
+		if len(args) > 0 {
+			schema = fmt.Sprint("? ", len(s.list))
+		}
 		s.put(setting{kind: "attach", key: schema, sql: stmt.Body, args: slices.Clone(args)})
 		return
 	}
 	s.list = slices.DeleteFunc(s.list, func(o setting) bool {
-		return o.kind == "attach" && o.key == schema || o.kind == "pragma" && strings.HasPrefix(o.key, schema+".")
+		return len(args) == 0 && (o.kind == "attach" && o.key == schema || o.kind == "pragma" && strings.HasPrefix(o.key, schema+"."))
+	})
+}
+
+// attachedAre is told the names of the attached databases.
+func (s *settings) attachedAre(names []string) {
+	var known []string
+	for _, o := range s.list {
+		if o.kind == "attach" && slices.Contains(names, o.key) {
+			known = append(known, o.key)
+		}
+	}
+	unknown := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(known, n) })
+	for i := range s.list {
+		if o := &s.list[i]; o.kind == "attach" && !slices.Contains(names, o.key) && len(unknown) > 0 {
+			o.key, unknown = unknown[0], unknown[1:]
+		}
+	}
+	s.list = slices.DeleteFunc(s.list, func(o setting) bool {
+		schema, _, _ := strings.Cut(o.key, ".")
+		if o.kind == "attach" {
+			schema = o.key
+		} else if schema == "" || schema == "main" || schema == "temp" {
+			return false
+		}
+		return !slices.Contains(names, schema)
 	})
 }
 

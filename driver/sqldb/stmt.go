@@ -36,7 +36,7 @@ func (st *stmt) ready(ctx context.Context) error {
 func (st *stmt) begin(ctx context.Context) error {
 	writes := !reads(st.text.verb)
 	if st.prep != nil {
-		writes = st.prep.writes
+		writes = st.prep.writes || controls(st.text.verb) // SQLite takes BEGIN for a statement that reads
 	}
 	if err := st.c.begin(ctx, st.c.f.SingleWriter && writes); err != nil {
 		return err
@@ -66,7 +66,11 @@ func (st *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	res, err := st.c.exec(ctx, st.text, st.target(), args)
+	p := st.prep
+	if !st.text.rowless && len(st.text.script) < 2 && st.c.s.can.exec != nil {
+		p = nil // mattn leaves a statement that returns rows unfinished, and what it has written uncommitted, until the statement is closed
+	}
+	res, err := st.c.exec(ctx, st.text, p, args)
 	return res, st.c.end(err)
 }
 

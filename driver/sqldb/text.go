@@ -3,6 +3,7 @@ package sqldb
 import (
 	"container/list"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/quiesce-go/quiesce/internal/sqltext"
@@ -22,6 +23,8 @@ type text struct {
 	verb    string              // of a single statement
 	queries bool                // it may be queried as a prepared statement
 	execs   bool                // it may be executed as one
+	rowless bool                // it returns no rows
+	reads   bool                // it changes nothing, as far as its text tells
 	state   bool                // it may change the state of the connection: transaction, settings, …
 
 	prep *prepared
@@ -58,17 +61,17 @@ func parse(sql string) *text {
 	case first.Is("INSERT", "UPDATE", "DELETE", "REPLACE"):
 		t.execs = !returning(sql) // whose Exec mattn leaves unfinished where the statement is not closed
 	}
+	t.reads = reads(t.verb) && !(first.Is("WITH") && mentions(sql, "INSERT", "UPDATE", "DELETE", "REPLACE"))
+	t.rowless = first.Is("INSERT", "UPDATE", "DELETE", "REPLACE") && !returning(sql) || !first.Is("INSERT", "UPDATE", "DELETE", "REPLACE") && t.state && !first.Is("PRAGMA")
 	return t
 }
 
-func returning(sql string) bool {
-	const word = "RETURNING"
-	for i := 0; i+len(word) <= len(sql); i++ {
-		if (sql[i] == 'R' || sql[i] == 'r') && strings.EqualFold(sql[i:i+len(word)], word) {
-			return true
-		}
-	}
-	return false
+func returning(sql string) bool { return mentions(sql, "RETURNING") }
+
+// mentions says whether a text contains one of the words, be it as part of another or in quotes.
+func mentions(sql string, words ...string) bool {
+	upper := strings.ToUpper(sql)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(upper, w) })
 }
 
 // changesState tells the statements after which the connection may not be what it was.
@@ -85,7 +88,6 @@ type texts struct {
 	most   int
 	byText map[string]*text
 	order  list.List // the most recent first
-	last   *text
 }
 
 func (c *texts) init(most int) {
@@ -95,13 +97,9 @@ func (c *texts) init(most int) {
 
 // get returns what is known about sql.
 func (c *texts) get(sql string) (*text, error) {
-	if t := c.last; t != nil && t.sql == sql {
-		return t, nil
-	}
 	t := c.byText[sql]
 	if t != nil {
 		c.order.MoveToFront(t.elem)
-		c.last = t
 		return t, nil
 	}
 	t = parse(sql)
@@ -111,13 +109,13 @@ func (c *texts) get(sql string) (*text, error) {
 	t.kept = true
 	t.elem = c.order.PushFront(t)
 	c.byText[sql] = t
-	c.last = t
-	return t, c.trim(c.most)
+	c.trim(c.most)
+	return t, nil
 }
 
 // trim forgets the texts beyond the given number that nobody uses, the oldest first.
-func (c *texts) trim(most int) error {
-	var err error
+// What a driver says of closing them is not the business of who comes now.
+func (c *texts) trim(most int) {
 	for e := c.order.Back(); e != nil && len(c.byText) > most; {
 		t, newer := e.Value.(*text), e.Prev()
 		if t.prep == nil || !t.prep.busy {
@@ -125,16 +123,12 @@ func (c *texts) trim(most int) error {
 			delete(c.byText, t.sql)
 			t.kept = false
 			if t.prep != nil {
-				err = errors.Join(err, t.prep.close())
+				_ = t.prep.close()
 				t.prep = nil
-			}
-			if c.last == t {
-				c.last = nil
 			}
 		}
 		e = newer
 	}
-	return err
 }
 
 // closeAll closes every statement. Nobody uses one any more.
@@ -148,6 +142,5 @@ func (c *texts) closeAll() error {
 	}
 	clear(c.byText)
 	c.order.Init()
-	c.last = nil
 	return err
 }

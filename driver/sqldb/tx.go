@@ -25,11 +25,10 @@ var errInterrupted = fmt.Errorf("sqldb: %w", lifecycle.ErrInterrupted)
 // transaction is the one of a virtual connection.
 type transaction struct {
 	open      bool
-	api       bool    // begun by BeginTx
-	readOnly  bool    // … for reading only, where writers take turns
-	cut       error   // it was taken away before its end: the answer to everything
-	savepoint string  // where its driver cannot be asked: the savepoint that began it
-	id        uintptr // of the goroutine that began it
+	api       bool   // begun by BeginTx
+	readOnly  bool   // … for reading only, where writers take turns
+	cut       error  // it was taken away before its end: the answer to everything
+	savepoint string // where its driver cannot be asked: the savepoint that began it
 }
 
 // tx is what database/sql gets.
@@ -47,7 +46,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, err
 	}
 	if err := c.s.beginTx(ctx, opts, write); err != nil {
-		c.settled(err)
+		c.settled(err, true)
 		return nil, c.end(err)
 	}
 	c.tx = transaction{open: true, api: true, readOnly: c.f.SingleWriter && opts.ReadOnly}
@@ -80,8 +79,16 @@ func (c *conn) endTx(commit bool) error {
 	default:
 		err = c.s.call(c.s.undo)
 	}
+	if err != nil && cut != nil { // the engine may have rolled back by itself; closing does in any case
+		err = nil
+		c.rows, c.writers, c.temp = 0, 0, false
+		c.drop()
+	}
 	if commit && cut != nil {
 		err = cut
+	}
+	if c.temp || c.changed {
+		c.look(context.Background())
 	}
 	return c.end(err)
 }
@@ -186,7 +193,8 @@ func (s *Session) commit() error {
 			_ = s.undo() // database/sql takes the transaction for ended
 			return err
 		}
-		s.tx, s.began = nil, false
+		s.tx = nil
+		s.began.Store(false)
 		s.inTx.Store(false)
 		s.endTxContext()
 		return nil
@@ -202,17 +210,18 @@ func (s *Session) undo() error {
 
 // settled looks, after an error, whether the transaction is still there: SQLite
 // ends it by itself when it interrupts a write. What comes next would run outside of it.
-func (c *conn) settled(err error) {
-	if err == nil || !c.tx.open || c.tx.cut != nil || c.s == nil || c.s.can.autocommit == nil || c.s.guard.Severed() {
+func (c *conn) settled(err error, reads bool) {
+	if err == nil || !c.tx.open || c.tx.cut != nil || c.s == nil || c.s.guard.Severed() {
 		return
 	}
-	if !c.s.autocommit() {
+	asked := c.s.can.autocommit != nil
+	if asked && !c.s.autocommit() || !asked && reads {
 		return
 	}
 	switch {
 	case errors.Is(err, lifecycle.ErrInterrupted), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		c.tx.cut = fmt.Errorf("sqldb: the transaction is over: %w", err)
-	case !c.tx.api:
+		c.tx.cut = fmt.Errorf("sqldb: the transaction is over: %w", err) // where nobody can be asked, it may be
+	case asked && !c.tx.api:
 		c.tx = transaction{}
 	}
 }

@@ -116,6 +116,9 @@ func (d *storeDriver) look(first bool) ([]fileStat, error) {
 	defer d.mu.Unlock()
 	stats := make([]fileStat, len(d.files()))
 	for i, f := range d.files() {
+		if first && !f.resolved { // before anything is open: a link may be turned elsewhere later
+			f.resolve()
+		}
 		st, err := statFile(f.path)
 		switch {
 		case err != nil:
@@ -291,17 +294,18 @@ func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 	for _, f := range d.files() {
 		st, statErr := statFile(f.path)
 		d.mu.Lock()
-		version, unchanged := f.identity.userVersion, f.known && d.written && st.untouched(f.was, f.settled)
+		id, unchanged := f.identity, f.known && d.written && st.untouched(f.was, f.settled)
 		d.mu.Unlock()
 		var err error
 		if !unchanged {
-			err = d.asOperation(c, func() error {
-				return c.QueryRow(ctx, `PRAGMA `+f.schema+`.user_version`).Scan(&version)
+			err = d.asOperation(c, func() (err error) {
+				id, err = readIdentity(ctx, c, f.schema) // all of it may have been written while the store was active
+				return err
 			})
 		}
 		d.mu.Lock()
 		if err == nil {
-			f.identity.userVersion = version
+			f.identity = id
 		}
 		if statErr == nil && st.exists && f.known && !st.same(f.was.fileID) {
 			statErr = &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: "another file has its place already, before the pause has ended"}

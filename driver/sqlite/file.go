@@ -155,7 +155,7 @@ func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) b
 	case !st.same(f.was.fileID): // accepted where it comes with a log of its own
 		return left || max(wal.modified, wal.changed) < max(st.changed, st.modified)
 	case !left:
-		return wal.modified < stampOf(f.after.taken.Add(-clockStep)) && !f.after.clockWentBack()
+		return wal.modified < stampOf(f.after.taken.Add(-stepOf(wal.modified))) && !f.after.clockWentBack()
 	case !st.touched(f.after.db):
 		return false
 	}
@@ -165,8 +165,19 @@ func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) b
 	return err != nil || f.identity.has && !id.is(f.identity)
 }
 
-// clockStep is more than the step in which file systems count time.
+// clockStep is more than the step in which most file systems count time.
 const clockStep = 20 * time.Millisecond
+
+// stepOf is more than the step in which the file system counts that these
+// times are of: FAT, and ext4 with small inodes, count whole seconds.
+func stepOf(times ...stamp) time.Duration {
+	for _, t := range times {
+		if t%stamp(time.Second) != 0 {
+			return clockStep
+		}
+	}
+	return 2*time.Second + clockStep
+}
 
 // whyNot finds out what SQLite does not say: why the file could not be opened.
 func (f *file) whyNot() error {
@@ -202,7 +213,7 @@ func (f *file) changed() lifecycle.Change {
 	if db.touched(f.after.db) || wal.touched(logWas.content) || f.swapped {
 		return lifecycle.ChangeYes
 	}
-	if stampOf(f.after.taken.Add(-clockStep)) < max(f.after.db.modified, logWas.modified) {
+	if stampOf(f.after.taken.Add(-stepOf(f.after.db.modified, logWas.modified))) < max(f.after.db.modified, logWas.modified) {
 		return lifecycle.ChangeUnknown
 	}
 	return lifecycle.ChangeNo

@@ -386,3 +386,40 @@ func TestCloseDuringPause(t *testing.T) {
 		nothingHeld(t, db)
 	})
 }
+
+// A migration may give the database another application id while the store is open.
+func TestApplicationIDThatTheStoreHasSetItself(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		db := openWithRow(t, engine, nil)
+		must(t, db.Write(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `PRAGMA application_id = 42`) }))
+		must(t, db.Pause(ctx))
+		must(t, db.Resume(ctx))
+	})
+}
+
+// From the last close on others may write, however long the operating system's proof takes.
+func TestChangesDuringTheVerificationAreNoticed(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		db := openWithRow(t, engine, func(c *sqlite.Config) { c.Timeout = 30 * time.Second })
+		f, err := os.Open(db.Path()) // keeps Verify from agreeing for a while
+		must(t, err)
+		paused := goErr(func() error { return db.Pause(ctx) })
+		for {
+			if _, err := os.Stat(db.Path() + "-wal"); errors.Is(err, os.ErrNotExist) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond) // more than the step of the file system's clock
+		other, err := engine.Open(db.Path(), sqlite.OpenOptions{})
+		must(t, err)
+		_, err = other.ExecContext(ctx, `UPDATE t SET v = 'theirs'`, nil)
+		must(t, errors.Join(err, other.Close()))
+		must(t, f.Close())
+		within(t, "Pause", paused, nil)
+		must(t, db.Resume(ctx))
+		if changed := db.Report().Changed; changed == lifecycle.ChangeNo {
+			t.Error("somebody has written after everything was closed, and the report says that nobody has")
+		}
+	})
+}

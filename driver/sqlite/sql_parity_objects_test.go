@@ -251,8 +251,8 @@ var casesOfObjects = []parityCase{
 	}, differs: []deviation{
 		{target: "store", bare: `INSERT INTO t VALUES (2): id`, here: `the transaction is over: context deadline exceeded`, why: stoppedWrite},
 		{target: "store", bare: `row int64 2`, why: stoppedWrite},
-		{target: "driver", engine: "mattn", bare: `INSERT INTO t VALUES (2): id`, here: `the transaction is over: context deadline exceeded`, why: stoppedWrite},
-		{target: "driver", engine: "mattn", bare: `row int64 2`, why: stoppedWrite},
+		{target: "driver", bare: `INSERT INTO t VALUES (2): id`, here: `the transaction is over: context deadline exceeded`, why: stoppedWrite},
+		{target: "driver", bare: `row int64 2`, why: stoppedWrite},
 	}},
 	{name: "what database/sql refuses by itself", run: func(r *recorder) {
 		c, done := r.pinned()

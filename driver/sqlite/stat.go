@@ -75,7 +75,7 @@ func (s fileStat) untouched(before fileStat, settled bool) bool {
 
 // settled tells whether a write after the moment at, when s was taken, shows in the file's times: they have steps.
 func (s fileStat) settled(at time.Time) bool {
-	return stampOf(at)-max(s.modified, s.changed) >= stamp(clockStep)
+	return stampOf(at)-max(s.modified, s.changed) >= stamp(stepOf(s.modified, s.changed))
 }
 
 // statFile asks for path. That it is missing is no error.

@@ -12,7 +12,14 @@ import (
 // quickStat asks for everything at once. It leaves to os.Stat what is neither a regular file nor missing.
 func quickStat(path string) (st fileStat, ok bool) {
 	var stx unix.Statx_t
-	switch err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &stx); {
+	ask := func() error {
+		return unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &stx)
+	}
+	err := ask()
+	for errors.Is(err, unix.EINTR) { // as package os does: on some file systems the runtime's signals interrupt
+		err = ask()
+	}
+	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return fileStat{}, true
 	case err != nil, stx.Mode&unix.S_IFMT != unix.S_IFREG, stx.Mask&unix.STATX_BASIC_STATS != unix.STATX_BASIC_STATS:
