@@ -23,8 +23,18 @@ var oneWriterSQL = sqlSettings{single: true, grace: 100 * time.Millisecond, time
 // execSoon executes what must not wait for anybody, and says so where it does.
 func execSoon(t *testing.T, what string, q queryer, text string, args ...any) {
 	t.Helper()
-	if _, err := q.ExecContext(deadline(t, 200*time.Millisecond), text, args...); err != nil {
+	if _, err := q.ExecContext(deadline(t, 500*time.Millisecond), text, args...); err != nil {
 		t.Errorf("%s: %s: %v", what, text, err)
+	}
+}
+
+// mustWait is waits for a test that cannot go on otherwise.
+func mustWait(t *testing.T, what string, errs <-chan error) {
+	t.Helper()
+	select {
+	case err := <-errs:
+		t.Fatalf("%s has ended: %v; want it to wait", what, err)
+	case <-time.After(10 * time.Millisecond):
 	}
 }
 
@@ -204,9 +214,9 @@ func TestSQLPreparedBeginTakesItsTurn(t *testing.T) {
 		if n := countSQL(t, c); n != 0 {
 			t.Errorf("%d rows inside", n)
 		}
-		within1s := deadline(t, time.Second)
-		other := goErr(func() error { _, err := s.ExecContext(within1s, `INSERT INTO t VALUES (1)`); return err })
-		waits(t, "another writer", other)
+		soon := deadline(t, 2*time.Second)
+		other := goErr(func() error { _, err := s.ExecContext(soon, `INSERT INTO t VALUES (1)`); return err })
+		mustWait(t, "another writer", other)
 		execSoon(t, "inside", c, `INSERT INTO t VALUES (2)`)
 		execSQL(t, c, `COMMIT`)
 		within(t, "another writer", other, nil)
@@ -284,7 +294,7 @@ func TestSQLNestedErrorBesideAnotherUserOfTheTransaction(t *testing.T) {
 			}
 			return nil
 		})
-		_, err = s.ExecContext(deadline(t, 500*time.Millisecond), `INSERT INTO t VALUES (1)`)
+		_, err = s.ExecContext(deadline(t, 2*time.Second), `INSERT INTO t VALUES (1)`)
 		var nested *sqldb.NestedError
 		if !errors.As(err, &nested) {
 			t.Errorf("a second connection: %v, want a NestedError", err)
