@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/quiesce-go/quiesce/driver/sqldb"
+	"github.com/quiesce-go/quiesce/internal/guard"
 	"github.com/quiesce-go/quiesce/internal/sqltext"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -32,7 +34,8 @@ type Conn struct {
 	busyTimeout time.Duration
 	session     *sqldb.Session // of a connection that serves database/sql, which is all that it does then
 
-	guard // who is inside the engine
+	guard guard.Guard   // who is inside the engine
+	epoch atomic.Uint64 // counts operations, so that a leaked iteration is known
 
 	// What follows belongs to the owner of the operation.
 
@@ -43,8 +46,6 @@ type Conn struct {
 	controls [ctlCount]*stmt
 	open     *stmt               // the iterations that are open, innermost first
 	args     []driver.NamedValue // reused from statement to statement
-	calling  bool                // a call is inside the engine, and has not returned
-	broken   bool                // a panic came out of the engine
 	giveUp   <-chan struct{}     // ends a wait for another connection's lock while a transaction is begun
 }
 
@@ -60,7 +61,7 @@ type connOptions struct {
 func newConn(engine Engine, raw Raw, path string, o connOptions) *Conn {
 	c := &Conn{engine: engine, raw: raw, path: path, readOnly: o.ReadOnly, busyTimeout: o.BusyTimeout}
 	c.stmts.init(o.StmtCache)
-	c.guard.init(raw)
+	c.guard.Init((*physical)(c))
 	return c
 }
 
@@ -69,7 +70,7 @@ func newConn(engine Engine, raw Raw, path string, o connOptions) *Conn {
 // A pause may have severed the connection already: then it stays severed.
 func (c *Conn) setOp(ctx context.Context) {
 	c.opCtx, c.opDone = ctx, ctx.Done()
-	c.state.CompareAndSwap(stateIdle, stateFree)
+	c.guard.Begin()
 }
 
 // Path returns the path that the connection was opened with.
@@ -128,9 +129,9 @@ func (c *Conn) exec(ctx context.Context, sql string, keep bool, args []any) (res
 // later COMMIT would fail.
 func (c *Conn) execStmt(s *stmt, values []driver.NamedValue) (Result, error) {
 	if s.noRows {
-		s.watch.calling()
+		s.watch.Calling()
 		r, err := s.execer.ExecContext(context.Background(), values)
-		s.watch.called()
+		s.watch.Called()
 		if err != nil || !s.changes {
 			return Result{}, err
 		}
@@ -159,7 +160,7 @@ func (c *Conn) execStmt(s *stmt, values []driver.NamedValue) (Result, error) {
 // Its first half is what nearly every call needs. It is kept short: SQLite
 // leaves nothing of ours in the processor's caches, so every line costs more than it seems to.
 func (c *Conn) begin(ctx context.Context, op, sql string, keep bool, args int) (*stmt, error) {
-	if c.tx.dead == nil && !c.interrupted.Load() && ctx.Done() == nil {
+	if c.tx.dead == nil && !c.guard.Interrupted() && ctx.Done() == nil {
 		s := c.stmts.get(sql)
 		if s != nil && !s.busy && !s.control && s.params == args && (s.reads || c.tx.kind != reading) {
 			s.busy = true
@@ -176,13 +177,13 @@ func (c *Conn) beginSlowly(ctx context.Context, op, sql string, keep bool, args 
 	if err != nil {
 		return nil, err
 	}
-	var w *watch
+	var w *guard.Watch
 	if watched {
-		w = c.watch(ctx)
+		w = c.guard.Watch(ctx)
 	}
 	s, err := c.acquire(op, sql, keep, w)
 	if err != nil {
-		w.end()
+		w.End()
 		return nil, err
 	}
 	switch {
@@ -192,7 +193,7 @@ func (c *Conn) beginSlowly(ctx context.Context, op, sql string, keep bool, args 
 		err = fmt.Errorf("%w: View does not write", ErrReadOnly)
 	}
 	if err != nil {
-		w.end()
+		w.End()
 		c.release(s)
 		return nil, c.refuse(op, sql, err)
 	}
@@ -216,7 +217,7 @@ func (c *Conn) end(s *stmt, op string, err error) error {
 
 // drop takes s, whose rows are closed, from the open ones and gives it back.
 func (c *Conn) drop(s *stmt) {
-	s.watch.end()
+	s.watch.End()
 	s.watch = nil
 	c.pop(s)
 	c.release(s)
@@ -246,7 +247,7 @@ func (c *Conn) alive(op, sql string) error {
 	if c.tx.dead != nil {
 		return &Error{Op: op, SQL: shorten(sql), Path: c.path, Err: fmt.Errorf("the transaction is over: %w", c.tx.dead)}
 	}
-	if c.interrupted.Load() {
+	if c.guard.Interrupted() {
 		return c.refuse(op, sql, c.interruptCause())
 	}
 	return nil
@@ -281,11 +282,11 @@ func (c *Conn) refuse(op, sql string, err error) error {
 
 // fail makes the error of a call into the engine, inside the guard. After any
 // error in a transaction SQLite is asked whether it is still open.
-func (c *Conn) fail(op, sql string, err error, w *watch) error {
+func (c *Conn) fail(op, sql string, err error, w *guard.Watch) error {
 	e := wrapError(c.engine, c.path, op, sql, err)
 	if e.Code == codeInterrupt {
-		if w.fired() {
-			e.cause = contextError(w.ctx)
+		if w.Fired() {
+			e.cause = contextError(w.Context())
 		} else {
 			e.cause = c.interruptCause()
 		}

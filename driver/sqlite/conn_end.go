@@ -10,20 +10,20 @@ import "github.com/quiesce-go/quiesce/lifecycle"
 // interrupt. It costs nothing when there is nothing to do. An error means that
 // the connection is unfit. No interrupt may come meanwhile.
 func (c *Conn) reset() error {
-	c.state.CompareAndSwap(stateIdle, stateFree) // an operation that ended before it called setOp
+	c.guard.Begin() // an operation that ended before it called setOp
 	var err error
-	if c.open != nil || c.tx.kind != noTransaction || c.broken || c.interrupted.Load() || c.poked.Load() {
+	if c.open != nil || c.tx.kind != noTransaction || c.guard.Broken() || c.guard.Interrupted() || c.guard.Poked() {
 		err = c.inside("reset", "", func() error {
-			if c.broken {
+			if c.guard.Broken() {
 				return c.refuse("reset", "", errBroken)
 			}
 			return c.settle()
 		})
-		c.calm()
+		c.guard.Calm()
 	}
 	c.opCtx, c.opDone = nil, nil
 	c.epoch.Add(1)
-	if !c.state.CompareAndSwap(stateFree, stateIdle) && err == nil {
+	if !c.guard.End() && err == nil {
 		err = c.refuse("reset", "", c.refused())
 	}
 	return err
@@ -32,7 +32,8 @@ func (c *Conn) reset() error {
 // settle closes what is open and rolls back, with no interrupt possible.
 // Inside the guard, or where nobody can be inside any more.
 func (c *Conn) settle() error {
-	defer c.shield()()
+	c.guard.Shield()
+	defer c.guard.Unshield()
 	for s := c.open; s != nil; s = s.outer {
 		s.busy = false // its iteration was left open, and cannot go on: the epoch ends
 	}
@@ -41,34 +42,38 @@ func (c *Conn) settle() error {
 		return err
 	}
 	c.tx = transaction{}
-	if !c.poked.Load() {
+	if !c.guard.Poked() {
 		return nil
 	}
 	// An interrupt that found nothing running stays in force until a statement
 	// starts. The close of the last connection would obey it and leave -wal and -shm behind.
-	c.poked.Store(false)
+	c.guard.Soothed()
 	return c.control("reset", ctlNothing)
 }
 
 // close gives back everything: rows, statements, the connection. It is called once.
 func (c *Conn) close() error {
-	if !c.state.CompareAndSwap(stateIdle, stateSevered) && !c.state.CompareAndSwap(stateFree, stateSevered) {
+	if !c.guard.Claim() {
 		return c.refuse("close", "", c.refused())
 	}
-	return c.shut()
+	return c.guard.Close()
 }
 
-// shut closes the connection. The caller has put the state to severed, so that
-// nobody is inside and nobody gets there any more.
-func (c *Conn) shut() error {
-	c.shield()              // for good
+// physical is what the guard sees of a Conn.
+type physical Conn
+
+// Interrupt stops the call that is inside.
+func (p *physical) Interrupt() { p.raw.Interrupt() }
+
+// Shut closes the connection. Nobody is inside, and nobody gets there any more.
+func (p *physical) Shut() error {
+	c := (*Conn)(p)
 	_ = c.guarded(c.settle) // what cannot be rolled back now is rolled back by closing
 	err := c.guarded(c.closeStatements)
 	err = joinErrors(err, c.guarded(c.raw.Close))
 	if err != nil {
 		err = wrapError(c.engine, c.path, "close", "", err)
 	}
-	c.finished(err)
 	return err
 }
 
@@ -97,8 +102,8 @@ func (c *Conn) closeStatements() error {
 // noCheckpointOnClose keeps close from writing the log back, which the last
 // connection otherwise does whatever was asked. It works in an operation and outside.
 func (c *Conn) noCheckpointOnClose() error {
-	if c.state.CompareAndSwap(stateIdle, stateFree) {
-		defer c.state.CompareAndSwap(stateFree, stateIdle)
+	if c.guard.Begin() {
+		defer c.guard.End()
 	}
 	return c.inside("no checkpoint on close", "", func() error {
 		if err := c.raw.NoCheckpointOnClose(); err != nil {

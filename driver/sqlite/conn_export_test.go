@@ -21,11 +21,11 @@ func (c *Conn) Reset() error { return c.reset() }
 // CloseConn is close.
 func (c *Conn) CloseConn() error { return c.close() }
 
-// Interrupt is interrupt.
-func (c *Conn) Interrupt() { c.interrupt() }
+// Interrupt is the guard's.
+func (c *Conn) Interrupt() { c.guard.Interrupt() }
 
-// Sever is sever.
-func (c *Conn) Sever(done func(error)) { c.sever(done) }
+// Sever is the guard's.
+func (c *Conn) Sever(done func(error)) { c.guard.Sever(done) }
 
 // NoCheckpointOnClose is noCheckpointOnClose.
 func (c *Conn) NoCheckpointOnClose() error { return c.noCheckpointOnClose() }
@@ -38,9 +38,7 @@ func (c *Conn) Finish(f func(*Conn) error) error { return c.finish(f) }
 
 // Watched says whether a statement that watches a context of its own is in the engine.
 func (c *Conn) Watched() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.watching != nil
+	return c.guard.Watching()
 }
 
 // Kept returns how many prepared statements c keeps, and how many of them are in use.

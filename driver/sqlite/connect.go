@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/guard"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -141,14 +142,14 @@ func guardHook(f func() error) (err error) {
 // Conn.patiently, which a pause can end too.
 func whileBusy(ctx context.Context, timeout time.Duration, attempt func() error) error {
 	until := time.Now().Add(timeout)
-	delay := backoff{}
+	delay := guard.Backoff{}
 	for {
 		err := attempt()
 		left := time.Until(until)
 		if !errors.Is(err, ErrBusy) || left <= 0 {
 			return err
 		}
-		timer := time.NewTimer(min(delay.next(), left))
+		timer := time.NewTimer(min(delay.Next(), left))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

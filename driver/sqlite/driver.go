@@ -207,7 +207,7 @@ func (d *storeDriver) Interrupt(c *Conn) {
 		c.session.Interrupt()
 		return
 	}
-	c.interrupt()
+	c.guard.Interrupt()
 }
 
 // Reset cleans up after an operation.
@@ -228,7 +228,7 @@ func (d *storeDriver) Describe(c *Conn) string {
 
 // Sever closes the connection under its operation.
 func (d *storeDriver) Sever(c *Conn, done func(error)) {
-	sever := c.sever
+	sever := c.guard.Sever
 	if c.session != nil {
 		sever = c.session.Sever
 	}

@@ -140,8 +140,8 @@ func (c *Conn) nextRow(s *stmt, epoch uint64) (more bool, err error) {
 		if s.rows == nil {
 			return c.refuse("next row", s.text, fmt.Errorf("the iteration was closed: %w", c.interruptCause()))
 		}
-		if s.watch.fired() {
-			return c.refuse("next row", s.text, contextError(s.watch.ctx))
+		if s.watch.Fired() {
+			return c.refuse("next row", s.text, contextError(s.watch.Context()))
 		}
 		var err error
 		if more, err = s.next(); err != nil {
@@ -155,7 +155,7 @@ func (c *Conn) nextRow(s *stmt, epoch uint64) (more bool, err error) {
 // finishRows ends an iteration. Where the operation is over, or the connection
 // was severed, somebody else has closed the rows.
 func (c *Conn) finishRows(s *stmt, epoch uint64) error {
-	if c.epoch.Load() != epoch || c.state.Load() != stateFree {
+	if c.epoch.Load() != epoch || !c.guard.Free() {
 		return nil
 	}
 	return c.inside("close rows", s.text, func() error {
@@ -222,10 +222,10 @@ func (q RowQuery) Scan(dest ...any) error {
 
 // firstRow runs a statement up to its first row. Its rows are closed again, but the statement is still in use.
 func (c *Conn) firstRow(ctx context.Context, sql string, values []driver.NamedValue) (s *stmt, more bool, err error) {
-	if !c.enter() {
+	if !c.guard.Enter() {
 		return nil, false, c.refuse("query", sql, c.refused())
 	}
-	defer c.leave()
+	defer c.guard.Leave()
 	s, err = c.begin(ctx, "query", sql, true, len(values))
 	if err == nil {
 		more, err = c.step(s, values)
@@ -236,7 +236,7 @@ func (c *Conn) firstRow(ctx context.Context, sql string, values []driver.NamedVa
 			err = c.end(s, "query", err)
 		} else {
 			if s.watch != nil {
-				s.watch.end()
+				s.watch.End()
 				s.watch = nil
 			}
 			c.pop(s)
@@ -245,6 +245,6 @@ func (c *Conn) firstRow(ctx context.Context, sql string, values []driver.NamedVa
 			}
 		}
 	}
-	c.left()
+	c.guard.Left()
 	return s, more, err
 }

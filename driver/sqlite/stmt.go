@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/quiesce-go/quiesce/internal/guard"
 	"github.com/quiesce-go/quiesce/internal/sqltext"
 )
 
@@ -33,7 +34,7 @@ type stmt struct {
 	// The iteration.
 	rows         driver.Rows
 	row          Row
-	watch        *watch
+	watch        *guard.Watch
 	depth        int   // of the transaction that it was opened in
 	inner, outer *stmt // among the open ones
 }
@@ -125,7 +126,7 @@ func (c *statements) closeAll() error {
 
 // acquire returns a statement for text that nobody uses: the kept one, or
 // another one where that is in use. Inside the guard.
-func (c *Conn) acquire(op, text string, keep bool, w *watch) (*stmt, error) {
+func (c *Conn) acquire(op, text string, keep bool, w *guard.Watch) (*stmt, error) {
 	s := c.stmts.get(text)
 	if s == nil || s.busy {
 		keep = keep && s == nil && len(text) <= longestKept
@@ -157,7 +158,7 @@ func (c *Conn) release(s *stmt) {
 
 // prepare compiles text, after refusing what the engines treat differently or
 // what would end a transaction behind our back.
-func (c *Conn) prepare(op, text string, w *watch) (*stmt, error) {
+func (c *Conn) prepare(op, text string, w *guard.Watch) (*stmt, error) {
 	parsed := sqltext.Parse(text)
 	switch {
 	case parsed.NUL:
@@ -174,10 +175,10 @@ func (c *Conn) prepare(op, text string, w *watch) (*stmt, error) {
 	return c.compile(op, text, parsed, w)
 }
 
-func (c *Conn) compile(op, text string, parsed sqltext.Statement, w *watch) (*stmt, error) {
-	w.calling()
+func (c *Conn) compile(op, text string, parsed sqltext.Statement, w *guard.Watch) (*stmt, error) {
+	w.Calling()
 	prep, err := c.raw.PrepareContext(context.Background(), parsed.Body) // modernc treats a text with anything after the semicolon as a script
-	w.called()
+	w.Called()
 	if err != nil {
 		return nil, c.fail(op, text, err, w)
 	}
@@ -196,8 +197,8 @@ func (c *Conn) compile(op, text string, parsed sqltext.Statement, w *watch) (*st
 // step starts s and fetches its first row.
 func (c *Conn) step(s *stmt, values []driver.NamedValue) (more bool, err error) {
 	if s.watch != nil {
-		s.watch.calling()
-		defer s.watch.called()
+		s.watch.Calling()
+		defer s.watch.Called()
 	}
 	rows, err := s.queryer.QueryContext(context.Background(), values)
 	if err != nil {
@@ -215,8 +216,8 @@ func (c *Conn) step(s *stmt, values []driver.NamedValue) (more bool, err error) 
 // next fetches the next row.
 func (s *stmt) next() (more bool, err error) {
 	if s.watch != nil {
-		s.watch.calling()
-		defer s.watch.called()
+		s.watch.Calling()
+		defer s.watch.Called()
 	}
 	return s.fetch()
 }
@@ -270,7 +271,7 @@ func (c *Conn) closeOpen(depth int) {
 		outer := s.outer
 		if s.depth >= depth {
 			_ = s.closeRows() // mattn repeats the error of the last step here
-			s.watch.end()
+			s.watch.End()
 			s.watch = nil
 			c.pop(s)
 			if !s.kept {

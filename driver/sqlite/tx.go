@@ -110,7 +110,7 @@ func (c *Conn) endTransaction(ctx context.Context, err error) error {
 			return nil
 		}
 	}
-	if c.state.Load() == stateSevered {
+	if c.guard.Severed() {
 		return err // closing the connection has rolled back
 	}
 	return joinErrors(err, c.inside("rollback", "", c.undo))
@@ -122,7 +122,7 @@ func (c *Conn) commit(ctx context.Context) error {
 	if c.tx.kind == reading && c.tx.dead == nil {
 		return c.undo() // all that was asked for was read: there is nothing that an interrupt could take back
 	}
-	if c.poked.Load() {
+	if c.guard.Poked() {
 		c.closeOpen(0) // see rollback
 	}
 	if err := c.controlled(ctx, "commit", ctlCommit); err != nil {
@@ -134,7 +134,8 @@ func (c *Conn) commit(ctx context.Context) error {
 
 // undo rolls back and forgets the transaction. Inside the guard.
 func (c *Conn) undo() error {
-	defer c.shield()()
+	c.guard.Shield()
+	defer c.guard.Unshield()
 	c.closeOpen(1)
 	if err := c.rollback(); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (c *Conn) rollback() error {
 	if c.tx.kind == noTransaction || c.tx.dead != nil && c.raw.Autocommit() {
 		return nil
 	}
-	if c.poked.Load() {
+	if c.guard.Poked() {
 		c.closeOpen(0) // an interrupt stays in force while any statement is open, and would stop the ROLLBACK
 	}
 	err := c.control("rollback", ctlRollback)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quiesce-go/quiesce/internal/guard"
 	"github.com/quiesce-go/quiesce/internal/sqltext"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -41,7 +42,7 @@ func (c *Conn) controlled(ctx context.Context, op string, how control) error {
 	if err != nil {
 		return err
 	}
-	return c.watched(ctx, watched, func(w *watch) error { return c.runControl(op, s, w) })
+	return c.watched(ctx, watched, func(w *guard.Watch) error { return c.runControl(op, s, w) })
 }
 
 // control runs a control statement come what may. Inside the guard.
@@ -84,7 +85,7 @@ func (c *Conn) controlText(text string) (*stmt, error) {
 	return s, nil
 }
 
-func (c *Conn) runControl(op string, s *stmt, w *watch) error {
+func (c *Conn) runControl(op string, s *stmt, w *guard.Watch) error {
 	s.watch = w
 	_, err := c.execStmt(s, nil)
 	s.watch = nil
@@ -95,12 +96,12 @@ func (c *Conn) runControl(op string, s *stmt, w *watch) error {
 }
 
 // watched lets ctx stop f where that was asked for.
-func (c *Conn) watched(ctx context.Context, watched bool, f func(*watch) error) error {
+func (c *Conn) watched(ctx context.Context, watched bool, f func(*guard.Watch) error) error {
 	if !watched {
 		return f(nil)
 	}
-	w := c.watch(ctx)
-	defer w.end()
+	w := c.guard.Watch(ctx)
+	defer w.End()
 	return f(w)
 }
 
@@ -122,13 +123,13 @@ func (c *Conn) patiently(ctx context.Context, op, sql string, attempt func() err
 // waitAndRetry is patiently after the first attempt, which ended with err.
 func (c *Conn) waitAndRetry(ctx context.Context, op, sql string, err error, attempt func() error) error {
 	until := time.Now().Add(c.busyTimeout)
-	delay := backoff{}
+	delay := guard.Backoff{}
 	for isBusy(err) {
 		left := time.Until(until)
 		if left <= 0 {
 			return err
 		}
-		if waiting := c.wait(ctx, min(delay.next(), left)); waiting != nil {
+		if waiting := c.wait(ctx, min(delay.Next(), left)); waiting != nil {
 			return c.refuse(op, sql, fmt.Errorf("waiting for the lock of another connection: %w", waiting))
 		}
 		err = attempt()
@@ -152,7 +153,7 @@ func (c *Conn) wait(ctx context.Context, d time.Duration) error {
 		return contextError(ctx)
 	case <-c.opDone:
 		return contextError(c.opCtx)
-	case <-c.wake:
+	case <-c.guard.Wake():
 		return c.interruptCause()
 	case <-c.giveUp:
 		return lifecycle.ErrPaused

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+
+	"github.com/quiesce-go/quiesce/internal/guard"
 )
 
 // ErrNoTransaction is returned by Savepoint outside Update.
@@ -38,7 +40,7 @@ func (c *Conn) Savepoint(ctx context.Context, f func(*Conn) error) error {
 }
 
 func (c *Conn) leaveSavepoint(ctx context.Context, err error) error {
-	if c.state.Load() == stateSevered {
+	if c.guard.Severed() {
 		return joinErrors(err, c.refuse("savepoint", "", c.refused()))
 	}
 	return joinErrors(err, c.inside("savepoint", "", func() error {
@@ -61,8 +63,9 @@ func (c *Conn) undoSavepoint() error {
 	if c.tx.dead != nil {
 		return nil // there is no savepoint any more, and what ended it has been told
 	}
-	defer c.shield()()
-	if c.poked.Load() {
+	c.guard.Shield()
+	defer c.guard.Unshield()
+	if c.guard.Poked() {
 		c.closeOpen(0) // see rollback
 	}
 	for _, verb := range []string{"ROLLBACK TO", "RELEASE"} {
@@ -89,7 +92,7 @@ func (c *Conn) savepoint(ctx context.Context, verb string) error {
 	if err != nil {
 		return err
 	}
-	return c.watched(ctx, watched, func(w *watch) error { return c.runControl("savepoint", s, w) })
+	return c.watched(ctx, watched, func(w *guard.Watch) error { return c.runControl("savepoint", s, w) })
 }
 
 func (c *Conn) savepointText(verb string) string {

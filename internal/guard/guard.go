@@ -68,8 +68,9 @@ func (g *Guard) Init(t Target) {
 	g.wake = make(chan struct{}, 1)
 }
 
-// Begin begins an operation. A connection that was severed stays so.
-func (g *Guard) Begin() { g.state.CompareAndSwap(idle, free) }
+// Begin begins an operation. It returns false when one has the connection
+// already, or when it was severed: then it stays so.
+func (g *Guard) Begin() bool { return g.state.CompareAndSwap(idle, free) }
 
 // End ends it. It returns false when the connection was severed.
 func (g *Guard) End() bool { return g.state.CompareAndSwap(free, idle) }
@@ -113,6 +114,9 @@ func (g *Guard) Severed() bool {
 	s := g.state.Load()
 	return s == severed || s == leaving
 }
+
+// Free says whether an operation has the connection and no call is inside.
+func (g *Guard) Free() bool { return g.state.Load() == free }
 
 // Refused says why Enter failed.
 func (g *Guard) Refused() error {

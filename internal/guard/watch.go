@@ -54,6 +54,13 @@ func (w *Watch) End() {
 	}
 }
 
+// Watching says whether a statement that is watched is inside.
+func (g *Guard) Watching() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.watching != nil
+}
+
 // Fired says whether the context has ended.
 func (w *Watch) Fired() bool { return w != nil && w.hit.Load() }
 
