@@ -2,7 +2,6 @@ package sqldb_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,8 +10,8 @@ import (
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/driver/sqldb"
 	"github.com/quiesce-go/quiesce/internal/holders"
+	"github.com/quiesce-go/quiesce/internal/sqlkeys"
 	"github.com/quiesce-go/quiesce/internal/tier"
-	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // TestConformance: a store on a bare driver, of which this package knows
@@ -75,80 +74,26 @@ func harnessOf(driver string) func() *conformance.Harness {
 	}
 }
 
-// store is a key-value store, written as an application on database/sql would.
-type store struct{ *sqldb.Store }
+// store is a key-value store on nothing but the facade.
+type store struct {
+	*sqldb.Store
+	sqlkeys.Keys
+}
 
 func openStore(ctx context.Context, driver, path string, o conformance.Options) (conformance.Store, error) {
 	s, err := sqldb.OpenDriver(ctx, driver, sourceOf(driver, path), sqldb.Config{
 		Name: "store.db", Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused, StartPaused: o.StartPaused,
 		Path: path, Verify: nothingHeld(path), Options: sqldb.Options{SingleWriter: true},
 	})
-	if err != nil || o.StartPaused {
-		return store{s}, err
+	if err != nil {
+		return nil, err
+	}
+	keys := store{s, sqlkeys.Keys{DB: s.SQL(), Of: s, Settings: []string{"foreign_keys", "synchronous"}}}
+	if o.StartPaused {
+		return keys, nil
 	}
 	if _, err := s.SQL().ExecContext(ctx, `CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)`); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
-	return store{s}, nil
-}
-
-func (s store) Read(ctx context.Context, fn func(conformance.Tx) error) error {
-	return s.in(ctx, &sql.TxOptions{ReadOnly: true}, fn)
-}
-
-func (s store) Write(ctx context.Context, fn func(conformance.Tx) error) error {
-	return s.in(ctx, nil, fn)
-}
-
-func (s store) in(ctx context.Context, o *sql.TxOptions, fn func(conformance.Tx) error) (err error) {
-	tx, err := s.SQL().BeginTx(ctx, o)
-	if err != nil && s.State() == lifecycle.Closed {
-		return errors.Join(lifecycle.ErrClosed, err) // database/sql says "database is closed", and has no error to match
-	}
-	if err != nil {
-		return err
-	}
-	done := false
-	defer func() {
-		if !done { // a panic, which goes on
-			_ = tx.Rollback()
-		}
-	}()
-	err = fn(txOf(ctx, tx))
-	done = true
-	if err != nil {
-		if undo := tx.Rollback(); !errors.Is(undo, sql.ErrTxDone) { // it has ended with ctx
-			err = errors.Join(err, undo)
-		}
-		return err
-	}
-	return tx.Commit()
-}
-
-func txOf(ctx context.Context, tx *sql.Tx) conformance.Tx {
-	return conformance.Tx{
-		Get: func(key string) (value string, err error) {
-			err = tx.QueryRowContext(ctx, `SELECT value FROM kv WHERE key = ?`, key).Scan(&value)
-			if errors.Is(err, sql.ErrNoRows) {
-				return "", nil
-			}
-			return value, err
-		},
-		Put: func(key, value string) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
-			return err
-		},
-		Setting: func() (string, error) {
-			var keys, sync int
-			err := errors.Join(tx.QueryRowContext(ctx, `PRAGMA foreign_keys`).Scan(&keys), tx.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&sync))
-			return fmt.Sprint("foreign_keys ", keys, ", synchronous ", sync), err
-		},
-		Leak: func() error {
-			rows, err := tx.QueryContext(ctx, `SELECT key FROM kv`)
-			if err == nil {
-				rows.Next() // the rest is never read, and nothing closed
-			}
-			return err
-		},
-	}
+	return keys, nil
 }

@@ -2,16 +2,14 @@ package sqlite_test
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/sqlkeys"
 	"github.com/quiesce-go/quiesce/internal/tier"
-	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // TestConformanceSQL: a store that is nothing but a *sql.DB keeps every promise.
@@ -55,7 +53,8 @@ func sqlHarnessOf(engine sqlite.Engine) func() *conformance.Harness {
 				return nil, err
 			}
 			// No SetMaxOpenConns: who waits in database/sql's own queue is refused only when it lets him go on.
-			return keysOnSQL{s.(store), s.(store).SQL()}, nil
+			db := s.(store)
+			return keysOnSQL{db, sqlkeys.Keys{DB: db.SQL(), Of: db, Settings: []string{"cache_size", "foreign_keys", "journal_size_limit"}}}, nil
 		}
 		whole := h.Whole
 		h.Whole = func(ctx context.Context, s conformance.Store) error { return whole(ctx, s.(keysOnSQL).store) }
@@ -63,70 +62,16 @@ func sqlHarnessOf(engine sqlite.Engine) func() *conformance.Harness {
 	}
 }
 
-// keysOnSQL is a key-value store, written as an application on database/sql would.
+// keysOnSQL is a key-value store on nothing but the database/sql side.
 type keysOnSQL struct {
 	store
-	db *sql.DB
+	keys sqlkeys.Keys
 }
 
 func (s keysOnSQL) Read(ctx context.Context, fn func(conformance.Tx) error) error {
-	return s.in(ctx, &sql.TxOptions{ReadOnly: true}, fn)
+	return s.keys.Read(ctx, fn)
 }
 
 func (s keysOnSQL) Write(ctx context.Context, fn func(conformance.Tx) error) error {
-	return s.in(ctx, nil, fn)
-}
-
-func (s keysOnSQL) in(ctx context.Context, o *sql.TxOptions, fn func(conformance.Tx) error) (err error) {
-	tx, err := s.db.BeginTx(ctx, o)
-	if err != nil && s.State() == lifecycle.Closed {
-		return errors.Join(lifecycle.ErrClosed, err) // database/sql says "database is closed", and has no error to match
-	}
-	if err != nil {
-		return err
-	}
-	done := false
-	defer func() {
-		if !done { // a panic, which goes on
-			_ = tx.Rollback()
-		}
-	}()
-	err = fn(sqlTx(ctx, tx))
-	done = true
-	if err != nil {
-		if undo := tx.Rollback(); !errors.Is(undo, sql.ErrTxDone) { // it has ended with ctx
-			err = errors.Join(err, undo)
-		}
-		return err
-	}
-	return tx.Commit()
-}
-
-func sqlTx(ctx context.Context, tx *sql.Tx) conformance.Tx {
-	return conformance.Tx{
-		Get: func(key string) (value string, err error) {
-			err = tx.QueryRowContext(ctx, `SELECT value FROM kv WHERE key = ?`, key).Scan(&value)
-			if errors.Is(err, sql.ErrNoRows) {
-				return "", nil
-			}
-			return value, err
-		},
-		Put: func(key, value string) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO kv VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
-			return err
-		},
-		Setting: func() (string, error) {
-			var cache, keys, limit int
-			err := errors.Join(tx.QueryRowContext(ctx, `PRAGMA cache_size`).Scan(&cache), tx.QueryRowContext(ctx, `PRAGMA foreign_keys`).Scan(&keys),
-				tx.QueryRowContext(ctx, `PRAGMA journal_size_limit`).Scan(&limit))
-			return fmt.Sprint("cache_size ", cache, ", foreign_keys ", keys, ", journal_size_limit ", limit), err
-		},
-		Leak: func() error {
-			rows, err := tx.QueryContext(ctx, `SELECT key FROM kv`)
-			if err == nil {
-				rows.Next() // the rest is never read, and nothing closed
-			}
-			return err
-		},
-	}
+	return s.keys.Write(ctx, fn)
 }
