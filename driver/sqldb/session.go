@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,9 +112,6 @@ func NewSession(conn driver.Conn, cfg SessionConfig) *Session {
 	s.guard.Init((*physical)(s))
 	return s
 }
-
-// Conn returns the driver's connection.
-func (s *Session) Conn() driver.Conn { return s.conn }
 
 // Interrupt stops what runs, and keeps every further statement of the operation from starting.
 func (s *Session) Interrupt() { s.guard.Interrupt() }
@@ -278,9 +274,9 @@ func (p *physical) Interrupt() {
 // otherwise mattn keeps every descriptor and modernc panics.
 func (p *physical) Shut() error {
 	s := (*Session)(p)
-	_ = guarded(s.settle) // what cannot be rolled back now is rolled back by closing
-	err := guarded(s.closeStatements)
-	err = errors.Join(err, guarded(s.conn.Close))
+	_ = guard.Recovered(s.settle) // what cannot be rolled back now is rolled back by closing
+	err := guard.Recovered(s.closeStatements)
+	err = errors.Join(err, guard.Recovered(s.conn.Close))
 	s.endContext()
 	return err
 }
@@ -292,16 +288,6 @@ func (s *Session) closeStatements() error {
 	}
 	s.stmts = nil
 	return err
-}
-
-// guarded makes an error of a panic: what comes after it has to be closed all the same.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &lifecycle.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // explain makes of a statement's error what its caller has to know: its

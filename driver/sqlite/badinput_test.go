@@ -401,15 +401,3 @@ func TestDirInsteadOfPath(t *testing.T) {
 		}
 	})
 }
-
-// eventually waits for something that nobody tells.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for until := time.Now().Add(patienceOfTests); time.Now().Before(until); {
-		if done() {
-			return
-		}
-		time.Sleep(time.Millisecond) // between two looks
-	}
-	t.Fatalf("it has not happened that %s", what)
-}

@@ -1,6 +1,6 @@
 package sqlite
 
-import "github.com/quiesce-go/quiesce/lifecycle"
+import "github.com/quiesce-go/quiesce/internal/guard"
 
 // The end of an operation, and of a connection. Statements and rows are closed
 // before their connection, always: otherwise mattn keeps every descriptor and
@@ -68,24 +68,13 @@ func (p *physical) Interrupt() { p.raw.Interrupt() }
 // Shut closes the connection. Nobody is inside, and nobody gets there any more.
 func (p *physical) Shut() error {
 	c := (*Conn)(p)
-	_ = c.guarded(c.settle) // what cannot be rolled back now is rolled back by closing
-	err := c.guarded(c.closeStatements)
-	err = joinErrors(err, c.guarded(c.raw.Close))
+	_ = guard.Recovered(c.settle) // what cannot be rolled back now is rolled back by closing
+	err := guard.Recovered(c.closeStatements)
+	err = joinErrors(err, guard.Recovered(c.raw.Close))
 	if err != nil {
 		err = wrapError(c.engine, c.path, "close", "", err)
 	}
 	return err
-}
-
-// guarded makes an error of a panic: modernc's SQLite is Go, so what would be a
-// crash in C is a panic there, and what comes after it has to be closed all the same.
-func (c *Conn) guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &lifecycle.PanicError{Value: p}
-		}
-	}()
-	return f()
 }
 
 func (c *Conn) closeStatements() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 		return err
 	}
 	if d.setup != nil {
-		if err := guardHook(func() error { return d.setup(ctx, c) }); err != nil {
+		if err := guard.Recovered(func() error { return d.setup(ctx, c) }); err != nil {
 			return fmt.Errorf("setup: %w", err)
 		}
 	}
@@ -124,16 +123,6 @@ func openError(f *file, err error) error {
 		e.Hint = "another process holds it exclusively"
 	}
 	return e
-}
-
-// guardHook turns a panic in a hook into an error.
-func guardHook(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &lifecycle.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // whileBusy calls attempt until it returns anything but ErrBusy: what opens,

@@ -118,16 +118,24 @@ func settled(t testing.TB, db *sqlite.DB) lifecycle.State {
 	}
 }
 
-// awaitHolder waits until an operation with the label has its connection.
-func awaitHolder(t testing.TB, db *sqlite.DB, label string) {
+// eventually waits for something that nobody tells.
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for until := time.Now().Add(patienceOfTests); time.Now().Before(until); {
-		if slices.ContainsFunc(db.Holders(), func(h lifecycle.Holder) bool { return h.Label == label }) {
+		if done() {
 			return
 		}
 		time.Sleep(time.Millisecond) // between two looks
 	}
-	t.Fatalf("no operation %q has begun", label)
+	t.Fatalf("it has not happened that %s", what)
+}
+
+// awaitHolder waits until an operation with the label has its connection.
+func awaitHolder(t testing.TB, db *sqlite.DB, label string) {
+	t.Helper()
+	eventually(t, "an operation "+label+" has begun", func() bool {
+		return slices.ContainsFunc(db.Holders(), func(h lifecycle.Holder) bool { return h.Label == label })
+	})
 }
 
 // released checks the operating system's proof of a pause, for files that others may hold.

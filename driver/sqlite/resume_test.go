@@ -404,12 +404,10 @@ func TestChangesDuringTheVerificationAreNoticed(t *testing.T) {
 		f, err := os.Open(db.Path()) // keeps Verify from agreeing for a while
 		must(t, err)
 		paused := goErr(func() error { return db.Pause(ctx) })
-		for {
-			if _, err := os.Stat(db.Path() + "-wal"); errors.Is(err, os.ErrNotExist) {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "the last connection is closed", func() bool {
+			_, err := os.Stat(db.Path() + "-wal")
+			return errors.Is(err, os.ErrNotExist)
+		})
 		time.Sleep(50 * time.Millisecond) // more than the step of the file system's clock
 		other, err := engine.Open(db.Path(), sqlite.OpenOptions{})
 		must(t, err)

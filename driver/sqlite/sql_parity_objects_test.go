@@ -214,9 +214,7 @@ var casesOfObjects = []parityCase{
 		_, err = tx.Exec(`INSERT INTO t VALUES (10)`)
 		must(r.t, err)
 		cancel()
-		for r.db.Stats().InUse > 0 { // until database/sql has rolled back
-			time.Sleep(time.Millisecond)
-		}
+		eventually(r.t, "database/sql has rolled back", func() bool { return r.db.Stats().InUse == 0 })
 		r.err("commit", tx.Commit())
 		r.query(r.db, `SELECT * FROM t`)
 	}},

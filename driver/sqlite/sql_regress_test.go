@@ -283,9 +283,7 @@ func TestSQLNestedErrorBesideAnotherUserOfTheTransaction(t *testing.T) {
 		must(t, tx.QueryRow(`SELECT 1`).Scan(new(int)))
 		short := deadline(t, 60*time.Millisecond)
 		paused := goErr(func() error { return s.Pause(short) })
-		for s.State() == lifecycle.Active {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "the pause has begun", func() bool { return s.State() != lifecycle.Active })
 		used := goErr(func() error {
 			time.Sleep(95 * time.Millisecond) // about when it is told
 			for range 20 {

@@ -88,12 +88,7 @@ func (s *sqlStore) Close() error { return s.DB.Close() }
 func (s *sqlStore) pausing(t *testing.T) <-chan error {
 	t.Helper()
 	paused := goErr(func() error { return s.Pause(ctx) })
-	for until := time.Now().Add(patienceOfTests); s.State() != lifecycle.Pausing; {
-		if time.Now().After(until) {
-			t.Fatalf("the store is %v and does not begin to pause", s.State())
-		}
-		time.Sleep(time.Millisecond) // between two looks
-	}
+	eventually(t, "the store pauses", func() bool { return s.State() == lifecycle.Pausing })
 	return paused
 }
 

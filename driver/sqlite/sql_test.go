@@ -91,9 +91,7 @@ func TestSQLPauseWaitsForRowsAndTransactions(t *testing.T) {
 		_, err = tx.Exec(`INSERT INTO t VALUES (100)`)
 		must(t, err)
 		paused := goErr(func() error { return store.Pause(ctx) })
-		for store.State() != lifecycle.Pausing {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "the store pauses", func() bool { return store.State() == lifecycle.Pausing })
 		n := 0
 		for rows.Next() {
 			n++
@@ -171,9 +169,7 @@ func TestSQLInterruptsARunningStatement(t *testing.T) {
 		db, store := openSQL(t, engine, func(c *sqlite.Config) { c.Grace = 20 * time.Millisecond })
 		endless := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n`
 		done := goErr(func() error { var n int; return db.QueryRow(endless).Scan(&n) })
-		for len(store.Holders()) == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "the query has begun", func() bool { return len(store.Holders()) > 0 })
 		if h := store.Holders()[0]; h.Label == "" {
 			t.Errorf("the holder %v has no label; want the text", h)
 		}
