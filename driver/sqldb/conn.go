@@ -114,8 +114,8 @@ func (c *conn) start(ctx context.Context, write bool) error {
 		case fresh:
 			err = c.settings.replay(ctx, s)
 			c.unfit = err != nil
-		case c.stale && s.can.reset != nil:
-			if err = s.can.reset.ResetSession(ctx); errors.Is(err, driver.ErrBadConn) {
+		case c.stale:
+			if err = s.reset(ctx); errors.Is(err, driver.ErrBadConn) {
 				c.drop()
 				continue // with a fresh one
 			}
@@ -338,7 +338,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if err := st.ready(ctx); err != nil {
 		return nil, c.end(err)
 	}
-	st.inputs = st.prep.stmt.NumInput()
+	st.inputs = st.prep.declared
 	return st.forSQL(), c.end(nil)
 }
 

@@ -10,13 +10,14 @@ import (
 
 // prepared is a statement on a physical connection.
 type prepared struct {
-	stmt   driver.Stmt
-	query  func(context.Context, []driver.NamedValue) (driver.Rows, error)
-	exec   func(context.Context, []driver.NamedValue) (driver.Result, error)
-	inputs int         // how many arguments it takes; -1 where the driver does not say
-	writes bool        // it may change the database
-	busy   bool        // its rows are open
-	closed atomic.Bool // set inside the guard, or by the pause that closes the connection
+	stmt     driver.Stmt
+	query    func(context.Context, []driver.NamedValue) (driver.Rows, error)
+	exec     func(context.Context, []driver.NamedValue) (driver.Result, error)
+	inputs   int         // how many arguments it takes; -1 where the driver does not say
+	declared int         // what its NumInput says, which may differ; of virtual statements only
+	writes   bool        // it may change the database
+	busy     bool        // its rows are open
+	closed   atomic.Bool // set inside the guard, or by the pause that closes the connection
 }
 
 // prepare prepares a statement. Inside the guard.
@@ -133,6 +134,7 @@ func (s *Session) own(ctx context.Context, sql string) (*prepared, error) {
 		s.stmts = make(map[*prepared]struct{})
 	}
 	s.stmts[p] = struct{}{}
+	p.declared = p.stmt.NumInput()
 	return p, nil
 }
 

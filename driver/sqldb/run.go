@@ -15,9 +15,9 @@ import (
 
 // lookup returns what is known about a text.
 func (s *Session) lookup(sql string) (t *text, err error) {
-	err = s.call(func() (err error) {
-		t, err = s.texts.get(sql)
-		return err
+	err = s.call(func() error {
+		t = s.texts.get(sql)
+		return nil
 	})
 	return t, err
 }

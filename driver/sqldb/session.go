@@ -149,26 +149,41 @@ var errUnfit = errors.New("the connection is not fit to be used again")
 // back, an interrupt is forgotten. An error means that the connection is unfit.
 func (s *Session) Reset() error {
 	s.guard.Begin() // an operation that ended before it had used the connection
-	var err error
-	interrupted := s.guard.Interrupted()
-	if s.rows != nil || s.tx != nil || s.began.Load() || s.guard.Broken() || interrupted || s.guard.Poked() {
-		err = s.call(func() error {
-			if s.guard.Broken() || interrupted && s.can.interrupt == nil {
-				return errUnfit // what an ended context has left behind, only its driver knows
-			}
-			return s.settle()
-		})
+	err := s.call(s.clean)
+	if s.guard.Interrupted() {
 		s.guard.Calm()
 	}
 	s.endContext()
 	s.doing.Store(nil)
-	if err == nil && s.can.valid != nil && !s.can.valid.IsValid() {
-		err = errUnfit
-	}
 	if !s.guard.End() && err == nil {
 		err = s.guard.Refused()
 	}
 	return err
+}
+
+// clean leaves the connection as an operation wants to find it. Inside the guard.
+func (s *Session) clean() error {
+	interrupted := s.guard.Interrupted()
+	if s.guard.Broken() || interrupted && s.can.interrupt == nil {
+		return errUnfit // what an ended context has left behind, only its driver knows
+	}
+	if s.rows != nil || s.tx != nil || s.began.Load() || interrupted || s.guard.Poked() {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	if s.can.valid != nil && !s.can.valid.IsValid() {
+		return errUnfit
+	}
+	return nil
+}
+
+// reset lets the driver prepare a connection that database/sql had in its pool.
+func (s *Session) reset(ctx context.Context) error {
+	if s.can.reset == nil {
+		return nil
+	}
+	return s.call(func() error { return s.can.reset.ResetSession(ctx) })
 }
 
 // call runs f as one call into the driver.

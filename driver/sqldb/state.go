@@ -116,10 +116,8 @@ func (tx *transaction) follow(stmt sqltext.Statement) bool {
 	switch {
 	case stmt.Is("BEGIN", "START"):
 		return true
-	case stmt.Is("COMMIT", "END"):
+	case ends(stmt.Body):
 		return false
-	case stmt.Is("ROLLBACK"):
-		return tx.open && slices.ContainsFunc(tokens[1:], func(t string) bool { return sqltext.IsWord(t, "TO") })
 	case stmt.Is("SAVEPOINT") && !tx.open:
 		tx.savepoint = name
 		return true
@@ -127,6 +125,13 @@ func (tx *transaction) follow(stmt sqltext.Statement) bool {
 		return tx.open && (tx.savepoint == "" || !strings.EqualFold(tx.savepoint, name))
 	}
 	return tx.open
+}
+
+// ends says whether a statement ends a transaction. ROLLBACK [TRANSACTION] TO does not.
+func ends(sql string) bool {
+	tokens := append(sqltext.Tokens(sql, 3), "", "", "")
+	return sqltext.IsWord(tokens[0], "COMMIT", "END") ||
+		sqltext.IsWord(tokens[0], "ROLLBACK") && !sqltext.IsWord(tokens[1], "TO") && !sqltext.IsWord(tokens[2], "TO")
 }
 
 func createsTemporary(body string) bool {

@@ -47,9 +47,12 @@ func (st *stmt) begin(ctx context.Context) error {
 	return nil
 }
 
-// target is what runs: not a statement where there is none in the text, which mattn would follow into nothing.
-func (st *stmt) target() *prepared {
-	if st.text.empty {
+// target is the statement that runs, or nil where that has to be the text. One
+// without anything in it mattn would follow into nothing; one that returns rows
+// it leaves unfinished after Exec, and what it has written uncommitted, until the statement is closed.
+func (st *stmt) target(exec bool) *prepared {
+	one := len(st.text.script) < 2
+	if st.text.empty || exec && one && !st.text.rowless && st.c.s.can.exec != nil {
 		return nil
 	}
 	return st.prep
@@ -66,11 +69,7 @@ func (st *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	p := st.prep
-	if !st.text.rowless && len(st.text.script) < 2 && st.c.s.can.exec != nil {
-		p = nil // mattn leaves a statement that returns rows unfinished, and what it has written uncommitted, until the statement is closed
-	}
-	res, err := st.c.exec(ctx, st.text, p, args)
+	res, err := st.c.exec(ctx, st.text, st.target(true), args)
 	return res, st.c.end(err)
 }
 
@@ -82,7 +81,7 @@ func (st *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (dri
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	return st.c.query(ctx, st.text, st.target(), args)
+	return st.c.query(ctx, st.text, st.target(false), args)
 }
 
 // Exec is for programs that use the driver's interfaces themselves.

@@ -52,21 +52,24 @@ func parse(sql string) *text {
 	}
 	t.verb = first.Verb
 	t.state = changesState(t.verb)
+	plain := !first.NUL && !first.Named // otherwise the drivers differ in what they make of it
 	switch {
-	case first.NUL || first.Named:
 	case first.Is("SELECT", "VALUES"):
-		t.queries = true
+		t.reads, t.queries = true, plain
 	case first.Is("WITH"):
-		t.queries = !returning(sql)
-	case first.Is("INSERT", "UPDATE", "DELETE", "REPLACE"):
-		t.execs = !returning(sql) // whose Exec mattn leaves unfinished where the statement is not closed
+		t.reads = !mentions(sql, writing...)
+		t.queries = plain && !mentions(sql, "RETURNING")
+	case first.Is(writing...):
+		t.rowless = !mentions(sql, "RETURNING") // whose Exec mattn leaves unfinished where the statement is not closed
+		t.execs = plain && t.rowless
+	default:
+		t.reads = reads(t.verb)
+		t.rowless = t.state && !t.reads
 	}
-	t.reads = reads(t.verb) && !(first.Is("WITH") && mentions(sql, "INSERT", "UPDATE", "DELETE", "REPLACE"))
-	t.rowless = first.Is("INSERT", "UPDATE", "DELETE", "REPLACE") && !returning(sql) || !first.Is("INSERT", "UPDATE", "DELETE", "REPLACE") && t.state && !first.Is("PRAGMA")
 	return t
 }
 
-func returning(sql string) bool { return mentions(sql, "RETURNING") }
+var writing = []string{"INSERT", "UPDATE", "DELETE", "REPLACE"}
 
 // mentions says whether a text contains one of the words, be it as part of another or in quotes.
 func mentions(sql string, words ...string) bool {
@@ -96,27 +99,27 @@ func (c *texts) init(most int) {
 }
 
 // get returns what is known about sql.
-func (c *texts) get(sql string) (*text, error) {
+func (c *texts) get(sql string) *text {
 	t := c.byText[sql]
 	if t != nil {
 		c.order.MoveToFront(t.elem)
-		return t, nil
+		return t
 	}
 	t = parse(sql)
 	if len(sql) > longestKept || c.most == 0 {
-		return t, nil
+		return t
 	}
 	t.kept = true
 	t.elem = c.order.PushFront(t)
 	c.byText[sql] = t
-	c.trim(c.most)
-	return t, nil
+	c.trim()
+	return t
 }
 
-// trim forgets the texts beyond the given number that nobody uses, the oldest first.
+// trim forgets the texts that are too many and that nobody uses, the oldest first.
 // What a driver says of closing them is not the business of who comes now.
-func (c *texts) trim(most int) {
-	for e := c.order.Back(); e != nil && len(c.byText) > most; {
+func (c *texts) trim() {
+	for e := c.order.Back(); e != nil && len(c.byText) > c.most; {
 		t, newer := e.Value.(*text), e.Prev()
 		if t.prep == nil || !t.prep.busy {
 			c.order.Remove(e)

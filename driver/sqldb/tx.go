@@ -95,7 +95,7 @@ func (c *conn) endTx(commit bool) error {
 
 // endsCutTransaction is for a text that ends a transaction which cannot go on:
 // it was cut, or is about to be.
-func (c *conn) endsCutTransaction(query string) (ends bool, err error) {
+func (c *conn) endsCutTransaction(query string) (done bool, err error) {
 	if !c.tx.open || c.tx.api {
 		return false, nil
 	}
@@ -105,15 +105,10 @@ func (c *conn) endsCutTransaction(query string) (ends bool, err error) {
 	if c.tx.cut == nil && !c.s.guard.Interrupted() {
 		return false, nil
 	}
-	tokens := sqltext.Tokens(query, 3)
-	if len(tokens) == 0 {
+	if !ends(query) {
 		return false, nil
 	}
-	commit := sqltext.IsWord(tokens[0], "COMMIT", "END")
-	to := len(tokens) > 1 && sqltext.IsWord(tokens[1], "TO") || len(tokens) > 2 && sqltext.IsWord(tokens[2], "TO")
-	if !commit && (!sqltext.IsWord(tokens[0], "ROLLBACK") || to) {
-		return false, nil
-	}
+	commit := !sqltext.IsWord(sqltext.Verb(query), "ROLLBACK")
 	if commit && c.tx.cut == nil {
 		c.tx.cut = errInterrupted
 	}
@@ -150,15 +145,12 @@ func (s *Session) beginTx(ctx context.Context, opts driver.TxOptions, write bool
 				return s.explain(err, &sc)
 			}
 			s.inTx.Store(true)
+			s.txEnd, sc.stop = sc.stop, nil // its driver may watch the context until the end of the transaction
 			return nil
 		})
 	})
-	if err != nil || sc.stop == nil {
-		sc.end()
-		return err
-	}
-	s.txEnd = sc.stop // its driver may watch the context until the end of the transaction
-	return nil
+	sc.end()
+	return err
 }
 
 func (s *Session) endTxContext() {
@@ -221,8 +213,8 @@ func (c *conn) settled(err error, reads bool) {
 	switch {
 	case errors.Is(err, lifecycle.ErrInterrupted), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		c.tx.cut = fmt.Errorf("sqldb: the transaction is over: %w", err) // where nobody can be asked, it may be
-	case asked && !c.tx.api:
-		c.tx = transaction{}
+	case asked:
+		c.isOpen(false)
 	}
 }
 

@@ -301,3 +301,28 @@ func TestSQLAttachedFileThatIsGoneFailsOnce(t *testing.T) {
 		wantCount(t, s, 2)
 	})
 }
+
+// A transaction of text that SQLite has ended by itself is over for whoever looks for nested calls, too.
+func TestSQLTransactionThatSQLiteEndsLeavesNoMark(t *testing.T) {
+	onSQL(t, patientSQL, func(t *testing.T, s *sqlStore) {
+		if !s.asks {
+			t.Skip("the driver's connection cannot be asked whether a transaction is open; the other kinds of store are")
+		}
+		c, err := s.Conn(ctx)
+		must(t, err)
+		for _, text := range []string{`CREATE TABLE u (v UNIQUE)`, `INSERT INTO u VALUES (1)`, `BEGIN`} {
+			_, err := c.ExecContext(ctx, text)
+			must(t, err)
+		}
+		if _, err := c.ExecContext(ctx, `INSERT OR ROLLBACK INTO u VALUES (1)`); err == nil {
+			t.Fatal("the constraint holds nothing")
+		}
+		must(t, s.Pause(ctx)) // nothing is in flight
+		soon := deadline(t, 300*time.Millisecond)
+		if _, err := s.ExecContext(soon, `INSERT INTO u VALUES (2)`); errors.Is(err, lifecycle.ErrNested) {
+			t.Errorf("a call that is inside nothing, while paused: %v", err)
+		}
+		must(t, s.Resume(ctx))
+		must(t, c.Close())
+	})
+}
