@@ -104,6 +104,12 @@ type Config struct {
 	// else gets it: for settings of the connection. Readers become read-only after it.
 	Setup func(ctx context.Context, c *Conn) error
 
+	// Prepare makes the database ready for the program, for example by
+	// migrations: in Open, and in every Resume, after everything was validated and
+	// before AfterReopen and anybody else, on one connection that may write.
+	// Its error is that of Open, which then leaves no new file behind, or of Resume.
+	Prepare func(ctx context.Context, c *Conn) error
+
 	// Attach is attached to every connection. These files are made, checked,
 	// checkpointed and released like the main one.
 	Attach []Attachment
@@ -346,6 +352,21 @@ func (c Config) lifecycle() lifecycle.Config[*Conn] {
 	return lifecycle.Config[*Conn]{
 		Name: c.Name, MaxReaders: c.MaxReaders, Timeout: c.Timeout, Grace: c.Grace, IdleTimeout: c.IdleTimeout,
 		WhenPaused: c.WhenPaused, StartPaused: c.StartPaused, TrackHolders: c.TrackHolders, Verify: c.Verify,
-		BeforeRelease: c.BeforeRelease, AfterReopen: c.AfterReopen, Observer: c.Observer,
+		BeforeRelease: c.BeforeRelease, AfterReopen: c.afterReopen(), Observer: c.Observer,
+	}
+}
+
+// afterReopen lets Prepare write on the reader that a Resume begins with:
+// nobody else has any connection then, so it meets no other writer of this process.
+func (c Config) afterReopen() func(context.Context, *Conn) error {
+	prepare, after := c.Prepare, c.AfterReopen
+	if prepare == nil {
+		return after
+	}
+	return func(ctx context.Context, c *Conn) error {
+		if err := c.writable(ctx, prepare); err != nil || after == nil {
+			return err
+		}
+		return after(ctx, c)
 	}
 }

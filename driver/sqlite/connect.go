@@ -79,11 +79,29 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 		}
 	}
 	if role == lifecycle.Reader {
-		// Not mode=ro: a read-only connection that closes last leaves -wal and -shm behind.
-		c.readOnly = true
-		return c.ExecScript(ctx, `PRAGMA query_only = 1`)
+		return c.readsOnly(ctx)
 	}
 	return nil
+}
+
+// readsOnly makes a reader of the connection. Not mode=ro: a read-only
+// connection that closes last leaves -wal and -shm behind.
+func (c *Conn) readsOnly(ctx context.Context) error {
+	c.readOnly = true
+	return c.ExecScript(ctx, `PRAGMA query_only = 1`)
+}
+
+// writable runs f on a reader that may write meanwhile. On an error the
+// connection is not used again.
+func (c *Conn) writable(ctx context.Context, f func(context.Context, *Conn) error) error {
+	if err := c.ExecScript(ctx, `PRAGMA query_only = 0`); err != nil {
+		return err
+	}
+	c.readOnly = false
+	if err := f(ctx, c); err != nil {
+		return err
+	}
+	return c.readsOnly(ctx)
 }
 
 // script is what every connection runs for a database on it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/quiesce-go/quiesce/internal/guard"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -39,7 +40,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		}
 	}()
 	if !cfg.StartPaused {
-		if err := d.prepare(ctx, &o.made); err != nil {
+		if err := d.prepare(ctx, &o.made, cfg.Prepare); err != nil {
 			return nil, err
 		}
 		db.optimized.Store(timeNow())
@@ -55,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 // prepare makes the files, checks what is in them before anything is changed,
 // and gives them what every connection needs: the write-ahead log, an identity.
-func (d *storeDriver) prepare(ctx context.Context, m *made) error {
+func (d *storeDriver) prepare(ctx context.Context, m *made, prepare func(context.Context, *Conn) error) error {
 	isNew := make([]bool, len(d.files()))
 	for i, f := range d.files() {
 		fresh, err := m.create(f.path)
@@ -79,6 +80,11 @@ func (d *storeDriver) prepare(ctx context.Context, m *made) error {
 		for i, f := range d.files() {
 			if err := d.settlePatiently(ctx, c, f, !ids[i].has && (isNew[i] || d.settings().addIdentity)); err != nil {
 				return openError(f, err)
+			}
+		}
+		if prepare != nil {
+			if err := guard.Recovered(func() error { return prepare(ctx, c) }); err != nil {
+				return openError(&d.main, fmt.Errorf("prepare: %w", err))
 			}
 		}
 		if d.settings().noOptimize {
