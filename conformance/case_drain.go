@@ -130,9 +130,9 @@ func caseQueuedReader(p *probe) {
 	r1, r2 := s.holdRead("first reader"), s.holdRead("second reader")
 	third := make(chan error, 1)
 	let := make(chan struct{})
-	var began atomic.Bool
+	began := make(chan struct{})
 	go func() {
-		third <- s.Read(failing(p.ctx), func(Tx) error { began.Store(true); <-let; return nil })
+		third <- s.Read(failing(p.ctx), func(Tx) error { close(began); <-let; return nil })
 	}()
 	settle()
 	p.after(func() { close(let) })
@@ -140,18 +140,17 @@ func caseQueuedReader(p *probe) {
 	defer cancel()
 	c := s.pausing(ctx)
 	s.refusing()
-	if began.Load() {
+	select {
+	case <-began: // or was about to, when Pause was called
 		p.note("the store does not bound its readers to 2, so nobody ever waits for one")
-	} else {
-		select {
-		case err := <-third:
-			p.isRefusal("while Pause waits for two readers", "a third read, which waited for its turn", err, lifecycle.ErrPaused)
-		case <-time.After(p.soon / 4):
-			p.broken("a read that waited for one of two busy readers when Pause was called still waits")
-		}
-		_, _ = r1.end(nil), r2.end(nil)
-		c.succeeds("after the readers had ended")
+		return
+	case err := <-third:
+		p.isRefusal("while Pause waits for two readers", "a third read, which waited for its turn", err, lifecycle.ErrPaused)
+	case <-time.After(p.soon / 4):
+		p.broken("a read that waited for one of two busy readers when Pause was called still waits")
 	}
+	_, _ = r1.end(nil), r2.end(nil)
+	c.succeeds("after the readers had ended")
 }
 
 func caseNothingRuns(p *probe) {

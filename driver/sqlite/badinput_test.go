@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -159,15 +160,11 @@ func badInputs(engine sqlite.Engine) []badInput {
 			c.Path = filepath.Join(dir, "new", "newer", "test.db")
 			c.Setup = func(context.Context, *sqlite.Conn) error { panic("the hook's own") }
 		}},
-		{name: "Setup fails on a later connection", want: errSetup, arrange: func(_ *testing.T, dir string, c *sqlite.Config) {
+		{name: "Prepare fails after it has written", want: errSetup, arrange: func(_ *testing.T, dir string, c *sqlite.Config) {
 			c.Path = filepath.Join(dir, "new", "newer", "test.db")
 			c.Attach = []sqlite.Attachment{{Schema: "a", Path: filepath.Join(dir, "elsewhere", "a.db")}}
-			calls := 0
-			c.Setup = func(ctx context.Context, c *sqlite.Conn) error {
-				if calls++; calls%2 == 0 {
-					return errSetup
-				}
-				return c.ExecScript(ctx, `CREATE TABLE IF NOT EXISTS mine (v); CREATE TABLE IF NOT EXISTS a.mine (v)`)
+			c.Prepare = func(ctx context.Context, c *sqlite.Conn) error {
+				return errors.Join(c.ExecScript(ctx, `CREATE TABLE mine (v); CREATE TABLE a.mine (v)`), errSetup)
 			}
 		}},
 	}
@@ -238,27 +235,51 @@ func TestOpenWithAnEndedContextMakesNothing(t *testing.T) {
 	})
 }
 
-// A Setup that takes longer than Open has time is an error of Open; what was begun is taken back when the hook returns.
-func TestOpenGivesBackWhatASlowSetupKeeps(t *testing.T) {
+// holdingEngine holds its connections up before they prepare a statement for the second time.
+type holdingEngine struct {
+	sqlite.Engine
+	text string
+	hold func()
+}
+
+func (e *holdingEngine) Open(path string, o sqlite.OpenOptions) (sqlite.Raw, error) {
+	raw, err := e.Engine.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return &holdingRaw{Raw: raw, e: e}, nil
+}
+
+type holdingRaw struct {
+	sqlite.Raw
+	e     *holdingEngine
+	times int
+}
+
+func (r *holdingRaw) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	if text == r.e.text {
+		if r.times++; r.times == 2 {
+			r.e.hold()
+		}
+	}
+	return r.Raw.PrepareContext(ctx, text)
+}
+
+// A database that takes longer than Open has time is an error of Open; what was begun is taken back when it answers.
+func TestOpenGivesBackWhatASlowDatabaseKeeps(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		dir := t.TempDir()
 		before := listing(t, dir)
 		b := newBlocker()
-		calls := 0
-		cfg := sqlite.Config{Engine: engine, Path: filepath.Join(dir, "a", "test.db"), Timeout: 100 * time.Millisecond,
-			Setup: func(context.Context, *sqlite.Conn) error {
-				if calls++; calls == 2 {
-					b.hold()
-				}
-				return nil
-			}}
+		cfg := sqlite.Config{Path: filepath.Join(dir, "a", "test.db"), Timeout: 100 * time.Millisecond,
+			Engine: &holdingEngine{engine, `PRAGMA main.application_id`, b.hold}} // the first time it is looked at before anything is changed
 		_, err := sqlite.Open(ctx, cfg)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Open: %v, want an error for its time-out", err)
 		}
-		cfg.Setup = nil
+		cfg.Engine = engine
 		if _, err := sqlite.Open(ctx, cfg); !errors.Is(err, sqlite.ErrInUse) {
-			t.Errorf("a second Open while a connection of the first is still being set up: %v, want ErrInUse", err)
+			t.Errorf("a second Open while the first has not given everything back: %v, want ErrInUse", err)
 		}
 		close(b.release)
 		eventually(t, "the failed Open takes back what it made", func() bool { return !exists(filepath.Join(dir, "a")) })
@@ -339,12 +360,9 @@ func TestWeirdNames(t *testing.T) {
 func TestAFailedOpenKeepsAFileThatOthersUse(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		path := filepath.Join(t.TempDir(), "a", "test.db")
-		calls, errSetup := 0, errors.New("the hook's own")
+		errSetup := errors.New("the hook's own")
 		var other *foreign
-		_, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: path, Setup: func(context.Context, *sqlite.Conn) error {
-			if calls++; calls < 2 {
-				return nil
-			}
+		_, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: path, Prepare: func(context.Context, *sqlite.Conn) error {
 			other = startForeign(t, path)
 			other.must(`CREATE TABLE t (v)`)
 			other.must(`INSERT INTO t VALUES ('kept')`)

@@ -23,6 +23,7 @@ type storeDriver struct {
 	mu      sync.Mutex
 	active  bool   // the store was active since the files were last looked at
 	written bool   // the last checkpoint has left nothing in the logs that is not in the files
+	spare   *Conn  // what Open has left for the first reader
 	checked uint64 // the newest generation whose first connection was compared with what was paused
 
 	main file // the first of files
@@ -82,7 +83,7 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 		return nil, err
 	}
 	var ids []identity
-	c, err = d.connect(ctx, info.Role, func(c *Conn) (err error) {
+	c, err = d.provide(ctx, info.Role, func(c *Conn) (err error) {
 		if !first {
 			return nil
 		}
@@ -107,6 +108,19 @@ func (d *storeDriver) Open(ctx context.Context, info lifecycle.OpenInfo) (c *Con
 		d.remember(info.Generation, at, before, ids)
 	}
 	return c, nil
+}
+
+// provide opens a connection, or takes the one that Open has left.
+func (d *storeDriver) provide(ctx context.Context, role lifecycle.Role, check func(*Conn) error) (*Conn, error) {
+	if role == lifecycle.Reader {
+		if c := d.takeSpare(); c != nil {
+			if err := d.asOperation(c, func() error { return check(c) }); err != nil {
+				return nil, errors.Join(err, c.close())
+			}
+			return c, nil
+		}
+	}
+	return d.connect(ctx, role, check)
 }
 
 // look compares the files with those that the store has. For the first

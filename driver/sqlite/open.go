@@ -34,6 +34,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	o := new(opening)
 	db.opening.Store(o)
 	defer func() { // also where a hook called runtime.Goexit
+		d.dropSpare()
 		// What a failed Open could not close yet it closes later, and then tells the observer.
 		if db.opening.Load() != nil && d.live.Load() == 0 {
 			db.unclaim()
@@ -56,6 +57,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 // prepare makes the files, checks what is in them before anything is changed,
 // and gives them what every connection needs: the write-ahead log, an identity.
+// It leaves its connection for the store's first reader.
 func (d *storeDriver) prepare(ctx context.Context, m *made, prepare func(context.Context, *Conn) error) error {
 	isNew := make([]bool, len(d.files()))
 	for i, f := range d.files() {
@@ -96,7 +98,42 @@ func (d *storeDriver) prepare(ctx context.Context, m *made, prepare func(context
 		}
 		return nil
 	})
-	return errors.Join(err, c.close())
+	if err == nil {
+		err = d.asOperation(c, func() error { return c.becomeReader(ctx) })
+	}
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	d.mu.Lock()
+	d.spare = c
+	d.mu.Unlock()
+	return nil
+}
+
+// becomeReader makes the store's first reader of the connection that has made
+// the database ready: to close it, the last one, and to open another one costs
+// as much as all the rest of an Open.
+func (c *Conn) becomeReader(ctx context.Context) error {
+	if err := c.inside("set up", "", c.stmts.closeAll); err != nil {
+		return err
+	}
+	return c.readsOnly(ctx)
+}
+
+// takeSpare returns that connection, once.
+func (d *storeDriver) takeSpare() *Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.spare
+	d.spare = nil
+	return c
+}
+
+// dropSpare closes it where nobody has taken it.
+func (d *storeDriver) dropSpare() {
+	if c := d.takeSpare(); c != nil {
+		_ = c.close()
+	}
 }
 
 // optimizeStatement is SQLite's own advice for a connection that was just opened.
