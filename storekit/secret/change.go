@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -95,6 +96,14 @@ func (c *Cipher) begin(ctx context.Context, s Secret) (k *keys, resolved Secret,
 		done()
 	}
 	return k, resolved, done, err
+}
+
+// Holds says whether the cipher is unlocked, with the keys of this header. It is
+// false where the header has to be given to Unlock.
+func (c *Cipher) Holds(header []byte) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.keys != nil && bytes.Equal(c.header, header)
 }
 
 func (c *Cipher) stored() []byte {

@@ -241,3 +241,23 @@ func TestEverythingAtOnce(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+func TestHoldsTellsWhetherTheHeaderIsTheOneInUse(t *testing.T) {
+	c, k := newCipher(t, key(1))
+	old := k.header
+	if !c.Holds(old) || c.Holds(nil) || c.Holds([]byte("another")) {
+		t.Error("a fresh cipher holds its own header and no other")
+	}
+	must(t, c.Rotate(ctx, key(1), k.store))
+	if c.Holds(old) || !c.Holds(k.header) {
+		t.Error("after a rotation it holds the new header")
+	}
+	c.Forget()
+	if c.Holds(k.header) {
+		t.Error("what was forgotten is held no more")
+	}
+	must(t, c.Unlock(ctx, k.header, key(1)))
+	if !c.Holds(k.header) {
+		t.Error("what was unlocked is held again")
+	}
+}

@@ -63,6 +63,9 @@ func Ask(ask func(ctx context.Context) (Secret, error)) Secret {
 // None says whether s is no secret at all.
 func (s Secret) None() bool { return s.kind == kindNone }
 
+// Asked says whether s is got when it is needed, and not kept meanwhile.
+func (s Secret) Asked() bool { return s.kind == kindAsk }
+
 // Wipe overwrites the copy that this secret and its copies hold. It is unusable afterwards.
 func (s Secret) Wipe() { clear(s.bytes) }
 

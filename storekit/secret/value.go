@@ -57,6 +57,17 @@ func putBound(b *[]byte) {
 	}
 }
 
+// Prefix returns what every value begins with that the newest key seals: a walk
+// over a table finds by it what a rotation has still to do. The error is ErrLocked.
+func (c *Cipher) Prefix() ([]byte, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.keys == nil {
+		return nil, fmt.Errorf("secret: %w", ErrLocked)
+	}
+	return appendPrefix(nil, valueVersion, c.keys.newest().number), nil
+}
+
 func appendPrefix(b []byte, version byte, number uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, version), number)
 }

@@ -163,3 +163,25 @@ func TestHashIsBLAKE3sKeyedHash(t *testing.T) {
 		}
 	}
 }
+
+func TestPrefixTellsWhatTheNewestKeyHasSealed(t *testing.T) {
+	c, k := newCipher(t, key(1))
+	for range 3 {
+		prefix, err := c.Prefix()
+		must(t, err)
+		old, err := c.Seal(nil, []byte("text"), place)
+		must(t, err)
+		if !bytes.HasPrefix(old, prefix) {
+			t.Errorf("%x does not begin with %x", old, prefix)
+		}
+		must(t, c.Rotate(ctx, key(1), k.store))
+		next, err := c.Prefix()
+		must(t, err)
+		if bytes.HasPrefix(old, next) {
+			t.Errorf("what the old key has sealed begins like what the new one does: %x", next)
+		}
+	}
+	c.Forget()
+	_, err := c.Prefix()
+	wantError(t, "after Forget", err, ErrLocked)
+}
