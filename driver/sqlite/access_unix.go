@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,3 +21,17 @@ func writable(path string) error { return unix.Access(path, unix.R_OK|unix.W_OK)
 
 // writableDir asks whether this process may make files in dir.
 func writableDir(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }
+
+// syncDir makes what was renamed in dir survive a loss of power. A file system
+// that cannot do that for a directory says EINVAL, and keeps order by itself.
+func syncDir(dir string) error {
+	fd, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = fd.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, fd.Close())
+}

@@ -45,6 +45,7 @@ type Conn struct {
 	stmts    statements
 	controls [ctlCount]*stmt
 	open     *stmt               // the iterations that are open, innermost first
+	copying  *copying            // the backup that is under way
 	args     []driver.NamedValue // reused from statement to statement
 	giveUp   <-chan struct{}     // ends a wait for another connection's lock while a transaction is begun
 }

@@ -12,7 +12,7 @@ import "github.com/quiesce-go/quiesce/internal/guard"
 func (c *Conn) reset() error {
 	c.guard.Begin() // an operation that ended before it called setOp
 	var err error
-	if c.open != nil || c.tx.kind != noTransaction || c.guard.Broken() || c.guard.Interrupted() || c.guard.Poked() {
+	if c.open != nil || c.copying != nil || c.tx.kind != noTransaction || c.guard.Broken() || c.guard.Interrupted() || c.guard.Poked() {
 		err = c.inside("reset", "", func() error {
 			if c.guard.Broken() {
 				return c.refuse("reset", "", errBroken)
@@ -34,6 +34,7 @@ func (c *Conn) reset() error {
 func (c *Conn) settle() error {
 	c.guard.Shield()
 	defer c.guard.Unshield()
+	c.endCopy()
 	for s := c.open; s != nil; s = s.outer {
 		s.busy = false // its iteration was left open, and cannot go on: the epoch ends
 	}

@@ -66,6 +66,25 @@ type Raw interface {
 	// both engines hand over what is stored: int64, float64, string, []byte or nil.
 	Plain(rows driver.Rows)
 
+	// Backup begins to copy the main database of this connection over that of
+	// dst, which is what Unwrap of another connection of the same engine
+	// returns, and belongs to the backup until that is finished.
+	Backup(dst driver.Conn) (Backup, error)
+
 	// Unwrap returns the driver's own connection.
 	Unwrap() driver.Conn
+}
+
+// Backup is a copy that is being made. Its calls are calls into both
+// connections, and it has to be finished before either is closed: otherwise
+// SQLite keeps every descriptor.
+type Backup interface {
+	// Step copies so many pages more. It says whether that were the last.
+	Step(pages int) (done bool, err error)
+
+	// Pages returns how many pages are left, and how many there are, as of the last Step.
+	Pages() (left, all int)
+
+	// Finish ends it. Where the last page was not copied, dst is as it was.
+	Finish() error
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -67,6 +68,20 @@ func (r *registry) find(key string) (owner string, taken bool) {
 		}
 	}
 	return "", false
+}
+
+// isSideFile tells whether SQLite keeps a part of a database that a store has
+// under that name, now or later.
+func (r *registry) isSideFile(path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	path = realPath(path)
+	for _, suffix := range sideFiles {
+		if base, ok := strings.CutSuffix(path, suffix); ok && r.paths[base] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // realPath resolves symbolic links, of a file that may not exist yet.

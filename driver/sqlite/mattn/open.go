@@ -61,15 +61,23 @@ func wrap(conn driver.Conn) (*raw, error) {
 	if !ok {
 		return nil, fmt.Errorf("this version of go-sqlite3 opens a %T instead of a *sqlite3.SQLiteConn", conn)
 	}
-	field := reflect.ValueOf(c).Elem().FieldByName("db")
-	if !field.IsValid() || field.Kind() != reflect.Pointer || field.IsNil() {
-		return nil, errors.New("this version of go-sqlite3 hides its handle (SQLiteConn.db): connections could not be interrupted")
+	handle, err := handleOf(c)
+	if err != nil {
+		return nil, err
 	}
-	r := &raw{c, field.UnsafePointer()}
+	r := &raw{c, handle}
 	if !autocommit(r.handle) || !c.AutoCommit() {
 		return nil, errors.New("this version of go-sqlite3 keeps something else than its handle in SQLiteConn.db")
 	}
 	return r, nil
+}
+
+func handleOf(c *sqlite3.SQLiteConn) (unsafe.Pointer, error) {
+	field := reflect.ValueOf(c).Elem().FieldByName("db")
+	if !field.IsValid() || field.Kind() != reflect.Pointer || field.IsNil() {
+		return nil, errors.New("this version of go-sqlite3 hides its handle (SQLiteConn.db): connections could not be interrupted")
+	}
+	return field.UnsafePointer(), nil
 }
 
 // Interrupt calls sqlite3_interrupt.

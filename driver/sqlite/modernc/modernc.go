@@ -47,10 +47,14 @@ func (engine) Driver() driver.Driver { return &moderncsqlite.Driver{} }
 // ErrorCode returns the result code that the driver recorded, which is the extended one.
 func (engine) ErrorCode(err error) (int, bool) {
 	var e *moderncsqlite.Error
-	if !errors.As(err, &e) {
-		return 0, false
+	if errors.As(err, &e) {
+		return e.Code(), true
 	}
-	return e.Code(), true
+	var code resultError
+	if errors.As(err, &code) {
+		return int(code), true
+	}
+	return 0, false
 }
 
 // conn is what the driver's unexported connection can do.
