@@ -86,7 +86,7 @@ type Config struct {
 	// AcceptReplaced lets a Resume accept another database where the paused one
 	// was: a restored back-up, a swapped file. It is validated like a new one. A
 	// replaced file with an older log beside it is refused all the same, because
-	// SQLite would mix the two.
+	// SQLite would mix the two. DB.AcceptReplacement does this for one Resume.
 	AcceptReplaced bool
 
 	// AddIdentity puts the table by which a Resume recognises the database into

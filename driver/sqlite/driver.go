@@ -26,6 +26,8 @@ type storeDriver struct {
 	spare   *Conn  // what Open has left for the first reader
 	checked uint64 // the newest generation whose first connection was compared with what was paused
 
+	replacement replacement
+
 	main file // the first of files
 }
 
@@ -124,7 +126,7 @@ func (d *storeDriver) provide(ctx context.Context, role lifecycle.Role, check fu
 }
 
 // look compares the files with those that the store has. For the first
-// connection of a generation AcceptReplaced lets others pass: Validate has had its say.
+// connection of a generation an acceptance lets others pass: Validate has had its say.
 func (d *storeDriver) look(first bool) ([]fileStat, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,7 +141,7 @@ func (d *storeDriver) look(first bool) ([]fileStat, error) {
 			return nil, err
 		case !st.exists:
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrMissing}
-		case f.known && !st.same(f.was.fileID) && !(first && d.settings().acceptReplaced):
+		case f.known && !st.same(f.was.fileID) && !(first && d.acceptsReplaced()):
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
 		stats[i] = st
@@ -172,7 +174,7 @@ func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error
 			return nil, openError(f, err)
 		}
 		d.mu.Lock()
-		if f.known && !d.settings().acceptReplaced {
+		if f.known && !d.acceptsReplaced() {
 			err = id.compare(f)
 		}
 		d.mu.Unlock()
@@ -265,6 +267,7 @@ func (d *storeDriver) Close(c *Conn) error {
 func (d *storeDriver) Validate(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.replacement.begin()
 	for _, f := range d.files() {
 		if err := d.check(ctx, f); err != nil {
 			return err
@@ -300,6 +303,7 @@ func (d *storeDriver) activated() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.active = true
+	d.replacement.used()
 }
 
 // Identify records what the next Resume has to find. c is the last connection.

@@ -128,7 +128,7 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 	replaced := func(format string, args ...any) error {
 		return &OpenError{Path: f.path, Err: fmt.Errorf("%w: "+format, append([]any{lifecycle.ErrReplaced}, args...)...)}
 	}
-	accept := d.settings().acceptReplaced
+	accept := d.acceptsReplaced()
 	if !st.same(f.was.fileID) && !accept {
 		return replaced("the file is another one than the one that was paused")
 	}
