@@ -95,6 +95,12 @@ type Config struct {
 	// none is copied over the file.
 	AddIdentity bool
 
+	// IncrementalVacuum makes a database that this Open makes able to give back
+	// free pages in small steps (PRAGMA auto_vacuum = INCREMENTAL, then PRAGMA
+	// incremental_vacuum). One that is there already keeps what it has; setting that pragma
+	// and then VACUUM, which writes all of it anew, would convert it.
+	IncrementalVacuum bool
+
 	// Verify has every Pause ask the operating system for proof that this
 	// process holds nothing of the files any more. Where that cannot be had, Open
 	// returns an error that matches errors.ErrUnsupported.
@@ -334,7 +340,7 @@ type settings struct {
 	synchronous Synchronous
 	checkpoint  Checkpoint
 
-	noForeignKeys, noOptimize, exclusive, acceptReplaced, addIdentity, singleWriter bool
+	noForeignKeys, noOptimize, exclusive, acceptReplaced, addIdentity, singleWriter, incrementalVacuum bool
 }
 
 func (c Config) settings() unique.Handle[settings] {
@@ -344,6 +350,7 @@ func (c Config) settings() unique.Handle[settings] {
 		applicationID: c.ApplicationID, schemaVersion: c.SchemaVersion, synchronous: c.Synchronous, checkpoint: c.Checkpoint,
 		noForeignKeys: c.NoForeignKeys, noOptimize: c.NoOptimize, exclusive: c.Exclusive,
 		acceptReplaced: c.AcceptReplaced, addIdentity: c.AddIdentity, singleWriter: c.SingleWriter,
+		incrementalVacuum: c.IncrementalVacuum,
 	})
 }
 

@@ -79,6 +79,15 @@ func (d *storeDriver) prepare(ctx context.Context, m *made, prepare func(context
 		return err
 	}
 	err = d.asOperation(c, func() error {
+		// All of these first: what settle begins is a transaction on every file, and gives an empty one its first page.
+		for i, f := range d.files() {
+			if !isNew[i] || ids[i].has || !d.settings().incrementalVacuum {
+				continue
+			}
+			if err := d.beginIncremental(ctx, c, f); err != nil {
+				return openError(f, err)
+			}
+		}
 		for i, f := range d.files() {
 			if err := d.settlePatiently(ctx, c, f, !ids[i].has && (isNew[i] || d.settings().addIdentity)); err != nil {
 				return openError(f, err)
@@ -185,6 +194,33 @@ func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity)
 	return nil
 }
 
+// identify gives a file its identity, and the main one its mark.
+func (d *storeDriver) identify(ctx context.Context, c *Conn, f *file) error {
+	application := d.settings().applicationID
+	if f.schema != mainSchema {
+		application = 0
+	}
+	return writeIdentity(ctx, c, f.schema, application)
+}
+
+// beginIncremental gives a new file its first pages. auto_vacuum can be set
+// only where there are none: not after BEGIN IMMEDIATE, which makes one. The
+// identity comes with it, so that no file of this package's making is without.
+func (d *storeDriver) beginIncremental(ctx context.Context, c *Conn, f *file) error {
+	return whileBusy(ctx, d.settings().busyTimeout, func() error {
+		err := c.inside("begin", "", func() error { return c.start(ctx, ctlBegin, writing) })
+		if err != nil {
+			return err
+		}
+		return c.run(ctx, func(c *Conn) error {
+			if err := c.ExecScript(ctx, `PRAGMA `+f.schema+`.auto_vacuum = INCREMENTAL`); err != nil {
+				return err
+			}
+			return d.identify(ctx, c, f)
+		})
+	})
+}
+
 // settle makes the changes. They are repeated while somebody else holds a lock.
 // The identity comes first, so that a file that is made by two processes at
 // once has one as soon as it has any content.
@@ -194,11 +230,7 @@ func (d *storeDriver) settle(ctx context.Context, c *Conn, f *file, identify boo
 		if !identify {
 			return nil
 		}
-		application := d.settings().applicationID
-		if f.schema != mainSchema {
-			application = 0
-		}
-		return writeIdentity(ctx, c, f.schema, application)
+		return d.identify(ctx, c, f)
 	})
 	if err != nil {
 		return err
