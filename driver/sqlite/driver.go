@@ -144,6 +144,9 @@ func (d *storeDriver) look(first bool) ([]fileStat, error) {
 		case f.known && !st.same(f.was.fileID) && !(first && d.acceptsReplaced()):
 			return nil, &OpenError{Path: f.path, Err: lifecycle.ErrReplaced, Hint: hintSwapped}
 		}
+		if err := openFiles.found(f, st.fileID); err != nil {
+			return nil, err
+		}
 		stats[i] = st
 	}
 	return stats, nil

@@ -41,7 +41,8 @@ var (
 	ErrUnique = errors.New("a unique constraint was violated")
 
 	// ErrInUse is returned by Open when this process has the file open already,
-	// and by Wipe when any process has.
+	// by Resume when it has under another name what came to the path meanwhile,
+	// by Backup for a destination that is such a file, and by Wipe when any process has it open.
 	ErrInUse = errors.New("the file is in use")
 )
 

@@ -19,6 +19,7 @@ type file struct {
 	path    string
 	next    *file  // of the store, or nil
 	claimed string // its key in the registry of open files, or ""; guarded by that
+	inode   inode  // under which the registry knows it too, or zero; guarded likewise
 
 	// Kept over a pause. Guarded by the driver's mutex.
 	was      fileStat   // taken before the first connection was opened, and again right before the last was closed

@@ -66,6 +66,13 @@ func (d *storeDriver) prepare(ctx context.Context, m *made, prepare func(context
 			return err
 		}
 		isNew[i] = fresh
+		st, err := statFile(f.path)
+		if err != nil {
+			return err
+		}
+		if err := openFiles.found(f, st.fileID); err != nil {
+			return err
+		}
 		if err := writable(f.path); err != nil {
 			return &OpenError{Path: f.path, Err: errors.Join(lifecycle.ErrInaccessible, err)}
 		}

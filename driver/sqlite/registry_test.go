@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -54,6 +55,100 @@ func TestASecondOpenIsRefused(t *testing.T) {
 				t.Fatalf("Open as %s after Close: %v", name, err)
 			}
 			must(t, other.Close(ctx))
+		}
+	})
+}
+
+// Files come, go and change places while stores are paused. Two stores never
+// have the same one open, whatever it is called.
+func TestFilesThatChangePlacesWhilePaused(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		dir := t.TempDir()
+		in := func(name string) string { return filepath.Join(dir, name) }
+		paused := func(name string) *sqlite.DB {
+			return open(t, engine, func(c *sqlite.Config) { c.Path, c.StartPaused, c.AcceptReplaced = in(name), true, true })
+		}
+		opens := func(why, name string, want error) {
+			t.Helper()
+			db, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: in(name)})
+			if !errors.Is(err, want) {
+				t.Errorf("Open of %s: %v, want %v: %s", name, err, want, why)
+			}
+			if err == nil {
+				must(t, db.Close(ctx))
+			}
+		}
+
+		first := paused("first.db") // its file is not there yet
+		makeDB(t, engine, in("made.db"))
+		must(t, os.Link(in("made.db"), in("first.db")))
+		second, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: in("made.db")})
+		if err == nil { // nobody has told the first store of its file
+			if err := first.Resume(ctx); !errors.Is(err, sqlite.ErrInUse) || !errors.As(err, new(*sqlite.OpenError)) {
+				t.Errorf("Resume on a file that another store has open by another name: %v, want ErrInUse", err)
+			}
+			settled(t, first)
+			must(t, second.Close(ctx))
+		}
+		must(t, first.Resume(ctx))
+		opens("the first store has it open", "made.db", sqlite.ErrInUse)
+		must(t, first.Pause(ctx))
+		opens("the first store has it, though paused", "made.db", sqlite.ErrInUse)
+
+		// Another file takes its place, and what it had is somebody else's.
+		makeDB(t, engine, in("next.db"))
+		must(t, os.Rename(in("next.db"), in("first.db")))
+		must(t, os.Link(in("first.db"), in("link.db")))
+		opens("the first store has another one now", "made.db", nil)
+		must(t, first.Resume(ctx))
+		opens("the first store has it open by another name", "link.db", sqlite.ErrInUse)
+		opens("the first store has another one now", "made.db", nil)
+
+		// There and back again.
+		must(t, first.Pause(ctx))
+		must(t, os.Rename(in("first.db"), in("away.db")))
+		third, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: in("away.db")})
+		must(t, err)
+		must(t, os.Link(in("away.db"), in("first.db")))
+		if err := first.Resume(ctx); !errors.Is(err, sqlite.ErrInUse) {
+			t.Errorf("Resume on the file that another store has by now: %v, want ErrInUse", err)
+		}
+		settled(t, first)
+		must(t, third.Close(ctx))
+		must(t, first.Resume(ctx))
+		opens("the first store has it open by another name", "away.db", sqlite.ErrInUse)
+		must(t, first.Close(ctx))
+		opens("the first store is closed", "link.db", nil)
+	})
+}
+
+// BenchmarkOpenAmongMany opens a store of an existing file among those that the
+// process has already, all paused. The price must not depend on their number.
+func BenchmarkOpenAmongMany(b *testing.B) {
+	onEngines(b, func(b *testing.B, engine sqlite.Engine) {
+		dir := b.TempDir()
+		var dbs []*sqlite.DB
+		startPaused := func(path string) *sqlite.DB {
+			db, err := sqlite.Open(ctx, sqlite.Config{Engine: engine, Path: path, StartPaused: true})
+			must(b, err)
+			return db
+		}
+		for _, others := range []int{0, 100, 2000} {
+			for len(dbs) < others {
+				path := filepath.Join(dir, fmt.Sprint(len(dbs), ".db"))
+				writeOver(b, path, []byte("a file"))
+				dbs = append(dbs, startPaused(path))
+			}
+			b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
+				path := filepath.Join(b.TempDir(), "one.db")
+				writeOver(b, path, []byte("a file"))
+				for b.Loop() {
+					must(b, startPaused(path).Close(ctx))
+				}
+			})
+		}
+		for _, db := range dbs {
+			must(b, db.Close(ctx))
 		}
 	})
 }
