@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package codec_test
+
+const withCgo = false
