@@ -11,6 +11,8 @@ import (
 //
 //	c.Rows(ctx, `SELECT title, text FROM note WHERE title IN `+codec.In, codec.List(titles))
 //	c.Exec(ctx, `DELETE FROM note WHERE title IN `+codec.In, codec.List(titles))
+//
+// For a single key "=" takes less than half the time.
 const In = `(SELECT unhex(value) FROM json_each(?))`
 
 // Listed defines a table listed (n, key) of the keys of a List, its one
