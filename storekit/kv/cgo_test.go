@@ -1,0 +1,5 @@
+//go:build cgo
+
+package kv_test
+
+const withCgo = true
