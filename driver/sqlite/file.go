@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
@@ -55,50 +54,6 @@ func (f *file) resolve() {
 	}
 }
 
-// afterState is what lay in the directory when nothing was held any more.
-type afterState struct {
-	taken time.Time
-	db    content
-	log   *fileState // nil where there was no log, which is the rule
-}
-
-func (a afterState) wal() fileState {
-	if a.log == nil {
-		return fileState{}
-	}
-	return *a.log
-}
-
-// clockWentBack tells whether the system's clock was set back since: then a
-// log may be younger than it looks. The monotonic clock tells how much time has gone by at least.
-func (a afterState) clockWentBack() bool {
-	now := time.Now()
-	return now.Round(0).Sub(a.taken.Round(0)) < now.Sub(a.taken)-clockStep/2
-}
-
-func (f *file) lookAfter(wal fileStat) {
-	f.after, f.swapped = afterState{taken: time.Now()}, false
-	db, _ := statFile(f.path)
-	f.after.db = db.content
-	if wal.exists {
-		f.after.log = &wal.fileState
-	}
-}
-
-// leftovers lists the side files that are there, and what the log is.
-func (f *file) leftovers() (left []string, wal fileStat) {
-	for _, suffix := range sideFiles {
-		st, _ := statFile(f.side(suffix))
-		if suffix == "-wal" {
-			wal = st
-		}
-		if st.exists {
-			left = append(left, filepath.Base(f.path)+suffix)
-		}
-	}
-	return left, wal
-}
-
 // errOldLog is why a log beside a database is refused.
 var errOldLog = errors.New("an older log (-wal) lies beside it, and SQLite would mix the two")
 
@@ -143,41 +98,6 @@ func (d *storeDriver) check(ctx context.Context, f *file) error {
 		return replaced("the file is empty")
 	}
 	return nil
-}
-
-// isOldLog tells whether the log beside the file belongs to another content
-// than the file's. A log that others have written meanwhile is younger than
-// the pause; what a pause has left is not, and is known. An old log that was
-// copied there meanwhile, with a new time, cannot be told.
-func (d *storeDriver) isOldLog(ctx context.Context, f *file, st, wal fileStat) bool {
-	paused := f.after.wal()
-	left := wal.same(paused.fileID) && !wal.touched(paused.content)
-	switch {
-	case !st.same(f.was.fileID): // accepted where it comes with a log of its own
-		return left || max(wal.modified, wal.changed) < max(st.changed, st.modified)
-	case !left:
-		return wal.modified < stampOf(f.after.taken.Add(-stepOf(wal.modified))) && !f.after.clockWentBack()
-	case !st.touched(f.after.db):
-		return false
-	}
-	// The file was written to and its log was not: somebody has written the log
-	// back, or copied another database over the file.
-	id, err := d.identityWithoutLog(ctx, f)
-	return err != nil || f.identity.has && !id.is(f.identity)
-}
-
-// clockStep is more than the step in which most file systems count time.
-const clockStep = 20 * time.Millisecond
-
-// stepOf is more than the step in which the file system counts that these
-// times are of: FAT, and ext4 with small inodes, count whole seconds.
-func stepOf(times ...stamp) time.Duration {
-	for _, t := range times {
-		if t%stamp(time.Second) != 0 {
-			return clockStep
-		}
-	}
-	return 2*time.Second + clockStep
 }
 
 // whyNot finds out what SQLite does not say: why the file could not be opened.
