@@ -204,7 +204,7 @@ var (
 	ErrApplicationID = errors.New("the database belongs to another application")
 )
 
-// OpenError is what Open, Resume and Wipe return about a file.
+// OpenError is what Open, Resume, Backup and Wipe return about a file.
 type OpenError struct {
 	Path string
 	Hint string // what to do about it, or ""
