@@ -1,0 +1,5 @@
+//go:build cgo
+
+package lease_test
+
+const withCgo = true
