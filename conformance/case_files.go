@@ -119,8 +119,12 @@ func (s *subject) onlyMainLeft(when string) {
 
 // sideFiles lists what lies beside the main file.
 func (s *subject) sideFiles() (left []string) {
+	var remain []string
+	if s.p.h.Remain != nil {
+		remain = s.p.h.Remain(s.dir)
+	}
 	for _, f := range s.p.h.Files(s.dir)[1:] {
-		if st, err := os.Stat(f); err == nil {
+		if st, err := os.Stat(f); err == nil && !slices.Contains(remain, f) {
 			left = append(left, fmt.Sprintf("%s (%d bytes)", filepath.Base(f), st.Size()))
 		}
 	}

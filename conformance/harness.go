@@ -27,6 +27,11 @@ type Harness struct {
 	// then declares Without[Files].
 	Files func(dir string) []string
 
+	// Remain are those of Files, besides the first, that stay while the store is
+	// paused and hold nothing of its content: a database of locks, say. The main
+	// file has to be enough without them. Usually nil.
+	Remain func(dir string) []string
+
 	// Newer changes the paused store in dir as a newer version of the program
 	// would, so that this one must refuse it. Older undoes that. Nil with Without[Schema].
 	Newer, Older func(ctx context.Context, dir string) error

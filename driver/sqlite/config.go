@@ -225,6 +225,12 @@ func (e *OpenError) Unwrap() error { return e.Err }
 
 var schemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// File returns the absolute path of the file that Open would open.
+func (c Config) File() (string, error) {
+	c, err := c.withDefaults()
+	return c.Path, err
+}
+
 // withDefaults checks the configuration and makes its paths absolute, so that
 // a later change of the working directory does not make Resume look elsewhere.
 func (c Config) withDefaults() (Config, error) {

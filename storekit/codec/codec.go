@@ -17,6 +17,7 @@ var ErrPlain = errors.New("the store is not encrypted")
 type Codec struct {
 	sealed bool // known from the beginning, and for good
 	cipher atomic.Pointer[secret.Cipher]
+	why    atomic.Pointer[error] // it is locked, where somebody has said
 }
 
 // New returns a codec that seals and hashes with c. Without c it is what Sealed returns.
@@ -41,6 +42,19 @@ func (c *Codec) Use(cipher *secret.Cipher) error {
 	return nil
 }
 
+// Lock takes the cipher away, until Use: everything returns an error that
+// matches secret.ErrLocked and why. It is for a store that forgets its keys
+// while it is paused; an operation that a pause has cut finds out by it what has
+// happened. The keys are the cipher's to forget, after Lock. A codec that stores
+// everything as it is stays as it is.
+func (c *Codec) Lock(why error) {
+	if !c.Encrypted() {
+		return
+	}
+	c.why.Store(&why)
+	c.cipher.Store(nil)
+}
+
 // Encrypted says whether values are sealed and keys are hashed, also while the
 // cipher is not there. It never changes.
 func (c *Codec) Encrypted() bool { return c != nil && c.sealed }
@@ -50,5 +64,16 @@ func (c *Codec) get() (*secret.Cipher, error) {
 	if cipher := c.cipher.Load(); cipher != nil {
 		return cipher, nil
 	}
-	return nil, fmt.Errorf("codec: the cipher is not there yet: %w", secret.ErrLocked)
+	return nil, c.locked(fmt.Errorf("codec: the cipher is not there: %w", secret.ErrLocked))
+}
+
+// locked adds to the error of a cipher without keys why it has none.
+func (c *Codec) locked(err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := c.why.Load(); why != nil && errors.Is(err, secret.ErrLocked) && !errors.Is(err, *why) {
+		return fmt.Errorf("%w: %w", err, *why)
+	}
+	return err
 }

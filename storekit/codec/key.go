@@ -36,7 +36,7 @@ func (c *Codec) AppendKey(dst []byte, table string, key []byte) ([]byte, error) 
 	}
 	hash, err := cipher.HashKey(table, key)
 	if err != nil {
-		return nil, err
+		return nil, c.locked(err)
 	}
 	return append(dst, hash[:]...), nil
 }

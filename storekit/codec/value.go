@@ -25,7 +25,8 @@ func (c *Codec) AppendSeal(dst []byte, at secret.Place, plain []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	return cipher.Seal(dst, plain, at)
+	sealed, err := cipher.Seal(dst, plain, at)
+	return sealed, c.locked(err)
 }
 
 // Open returns the plain text of what Seal returned. Where nothing is encrypted
@@ -52,7 +53,7 @@ func (c *Codec) AppendOpen(dst []byte, at secret.Place, stored []byte) ([]byte, 
 	case err == nil:
 		return present(plain), nil
 	case errors.Is(err, secret.ErrLocked):
-		return nil, err // nothing is wrong with the value
+		return nil, c.locked(err) // nothing is wrong with the value
 	case errors.Unwrap(err) != nil:
 		err = errors.Unwrap(err) // without the place, which DecodeError names
 	}

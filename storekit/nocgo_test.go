@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package storekit_test
+
+const withCgo = false
