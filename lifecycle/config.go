@@ -44,8 +44,8 @@ type Config[C comparable] struct {
 	Verify bool
 
 	// BeforeRelease runs in every Pause when nothing runs any more and
-	// everything is still open; the writer is opened for it if need be. ctx
-	// ends with the time of the pause. Pause returns its error, but releases all the same.
+	// everything is still open; the writer is opened for it if need be, also
+	// when the time of the pause is over, with which ctx ends. Pause returns its error, but releases all the same.
 	BeforeRelease func(ctx context.Context, writer C) error
 
 	// AfterReopen runs in every Resume, on the first reader, before anybody

@@ -114,7 +114,10 @@ func (s *Connections[C]) hook(r *run, rep *Report) {
 	defer cancel()
 	w, _ := s.gate.writer()
 	if w == nil {
-		conn, err := s.driverOpen(ctx, Writer, s.Generation())
+		// Also where the time is over: what the hook has to do then, it knows itself.
+		opening, cancel := context.WithTimeout(r.ctx, s.cfg.Timeout)
+		conn, err := s.driverOpen(opening, Writer, s.Generation())
+		cancel()
 		if err != nil {
 			rep.fail(fmt.Errorf("%s: BeforeRelease: %w", s.cfg.Name, err))
 			return

@@ -415,6 +415,28 @@ func TestBeforeRelease(t *testing.T) {
 	}
 }
 
+// Promise 5: what has nothing to do when the time is over does not fail for that.
+func TestBeforeReleaseGetsAWriterThoughTheTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFake(t)
+		ran := 0
+		s := open(t, d, config{BeforeRelease: func(ctx context.Context, _ *fakeConn) error {
+			if ran++; ctx.Err() == nil {
+				t.Error("the hook's context has not ended with the pause's")
+			}
+			return nil
+		}})
+		d.onOpen = func(ctx context.Context, _ lifecycle.OpenInfo) error { return ctx.Err() }
+		_ = s.Pause(endedCtx())
+		wantNil(t, s.Pause(background), "a later Pause")
+		wantNil(t, s.Report().Err, "the report")
+		if ran != 1 {
+			t.Errorf("the hook ran %d times", ran)
+		}
+		d.onOpen = nil
+	})
+}
+
 func TestBeforeReleaseWhoseWriterCanNotBeOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFake(t)
