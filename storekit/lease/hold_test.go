@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,6 +263,31 @@ func TestLeasesAreRenewedTogether(t *testing.T) {
 		if n := l.Writes() - before; n > 60*5 {
 			t.Errorf("%d writes in an hour for %d leases that are renewed once a minute: they are not renewed together", n, keys)
 		}
+	})
+}
+
+// The release of one lease does not end the next one of the same holder, which was taken meanwhile.
+func TestReleaseSparesTheNextHold(t *testing.T) {
+	everywhere(t, func(t *testing.T, l *lease.Locks) {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		for range tier.Count(1000, 10_000, 100_000) {
+			x := hold(t, l, "key", minute)
+			if err := x.Check(ctx); err != nil {
+				t.Fatalf("a lease that was just taken: %v", err)
+			}
+			if err := x.Release(ended); err != nil && !errors.Is(err, context.Canceled) { // and it goes on in the background
+				t.Errorf("Release: %v", err)
+			}
+			for until := time.Now().Add(rand.N(200 * time.Microsecond)); time.Now().Before(until); {
+				runtime.Gosched() // the release is to be at any of its steps
+			}
+		}
+		x := hold(t, l, "key", minute)
+		if x.Generation() != 1 || x.Dirty() {
+			t.Errorf("generation %d, dirty %v, and there was one holder", x.Generation(), x.Dirty())
+		}
+		must(t, x.Release(ctx))
 	})
 }
 

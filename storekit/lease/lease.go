@@ -17,7 +17,7 @@ const (
 	Held State = iota
 	// Paused leases were released for a pause, and are taken again at Resume.
 	Paused
-	// Waiting leases are to be taken again after a pause, and somebody else has the key now.
+	// Waiting leases are to be taken again after a pause, and could not be yet: somebody else has the key now, or the file.
 	Waiting
 	// Lost leases could not be renewed, or were taken by somebody else.
 	Lost
