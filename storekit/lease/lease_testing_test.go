@@ -193,7 +193,7 @@ func (w *wall) use(c *lease.Config) { *c = lease.WithWall(*c, w.now) }
 var minute = lease.Options{Duration: time.Minute}
 
 // brief is one that is renewed often.
-var brief = lease.Options{Duration: 600 * time.Millisecond, Renew: 20 * time.Millisecond}
+var brief = lease.Options{Duration: time.Second, Renew: 20 * time.Millisecond}
 
 // by is another holder's.
 func by(holder string, o lease.Options) lease.Options { o.Holder = holder; return o }

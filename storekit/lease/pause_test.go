@@ -24,7 +24,7 @@ func TestLeaseIsKeptOverAPause(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		before := goleak.IgnoreCurrent()
 		l := open(t, engine, nil)
-		x := hold(t, l, "key", brief)
+		x := hold(t, l, "key", lease.Options{Duration: time.Minute, Renew: time.Millisecond})
 		for range 3 {
 			must(t, l.Pause(ctx))
 			must(t, l.Pause(ctx))
