@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/storekit"
 )
@@ -118,7 +119,7 @@ func TestAPauseEndsMaintenanceAtOnce(t *testing.T) {
 				cfg.Database.Grace = patience
 				cfg.Database.Timeout = 2 * patience
 				s := open(t, cfg)
-				texts := make([]string, 20_000)
+				texts := make([]string, tier.Count(3000, 20_000, 20_000))
 				for i := range texts {
 					texts[i] = strings.Repeat("x", 1500)
 				}
