@@ -95,7 +95,8 @@ func (s *Store) Leases() *lease.Locks { return s.leases }
 
 // Pause stops the jobs, releases the leases, and gives back the database, as
 // lifecycle.Connections.Pause does; until the jobs have stopped, the store
-// accepts work. Where ctx has no deadline, Database.Timeout bounds all of it.
+// accepts work. A Pause that returns an error has told the database all the
+// same: work is refused. Where ctx has no deadline, Database.Timeout bounds all of it.
 // With ForgetKeyOnPause the keys are wiped when it returns nil.
 func (s *Store) Pause(ctx context.Context) error {
 	s.swap.intents.Add(1)
