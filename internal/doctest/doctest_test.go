@@ -1,4 +1,3 @@
-// Package doctest checks what the documents say about the code.
 package doctest
 
 import (
