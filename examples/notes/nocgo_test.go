@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package notes_test
+
+const withCgo = false
