@@ -3,6 +3,7 @@ package holders
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -33,8 +34,10 @@ func TestThingsThatVanishMeanwhileAreNoError(t *testing.T) {
 		if r := mustSelf(t, path); len(r.Holders) != 3 {
 			t.Errorf("three holders, whatever else happens: %v", r.Holders)
 		}
-		if r := mustAll(t, path); len(r.Holders) != 3 {
-			t.Errorf("three holders, whatever else happens: %v", r.Holders)
+		// Between fork and exec a child has what this process has: that is true, and no concern of this test.
+		ours := slices.DeleteFunc(mustAll(t, path).Holders, func(h Holder) bool { return h.PID != os.Getpid() })
+		if len(ours) != 3 {
+			t.Errorf("three holders of this process, whatever else happens: %v", ours)
 		}
 	}
 	close(stop)
