@@ -287,13 +287,17 @@ func TestKilled(t *testing.T) {
 			onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 				rounds := tier.Count(3, 40, 300)
 				states := map[string]int{}
-				longest := 100 * time.Millisecond
-				for i := range rounds {
+				var longest time.Duration // what the work takes that nobody kills, which the first round finds out
+				for i := range rounds + 1 {
 					p := place{t.TempDir(), engine}
 					k.before(t, p)
-					took, ended := killedAfter(t, k.name, p, rand.N(longest))
-					if ended { // it was faster than the kill
-						longest = took
+					after := patience
+					if i > 0 {
+						after = rand.N(longest)
+					}
+					took, ended := killedAfter(t, k.name, p, after)
+					if i == 0 {
+						longest = max(took, time.Millisecond)
 					}
 					state := k.after(t, p)
 					if ended {
