@@ -13,7 +13,7 @@ import (
 // TestEveryExportedNameIsDocumented: a name that a user can see says what it promises.
 func TestEveryExportedNameIsDocumented(t *testing.T) {
 	checked := 0
-	for _, dir := range []string{"lifecycle", "driver", "conformance", "storekit", "internal"} {
+	for _, dir := range []string{"lifecycle", "driver", "conformance", "storekit", "matrixstores", "internal"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
