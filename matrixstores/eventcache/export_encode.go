@@ -88,12 +88,12 @@ func (e *Encoder) write(line ExportLine) {
 	if e.err != nil {
 		return
 	}
-	if e.err = e.rules.take(line); e.err != nil {
-		e.err = refuse(e.err)
-		return
-	}
 	if l, is := line.(ExportEvent); is && len(l.Event.Raw) > MaxExportLine {
 		e.err = refuse(fmt.Errorf("an event of %d bytes needs a line that is too long", len(l.Event.Raw)))
+		return
+	}
+	if e.err = e.rules.take(line); e.err != nil {
+		e.err = refuse(e.err)
 		return
 	}
 	b, err := asLine(line)
