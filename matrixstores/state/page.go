@@ -1,0 +1,146 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Page says which part of a list is wanted. The zero value is all of it.
+type Page struct {
+	// Limit is how many at most. 0 or less: all that are left.
+	Limit int
+
+	// After is the Next of the page before. Empty: from the beginning.
+	After Cursor
+}
+
+// Cursor is a place in a list, made by a store and given back to it. It is good
+// for the same question only, and for as long as the store exists, across restarts. It
+// contains numbers, and, for a list by name, a name.
+type Cursor string
+
+// MemberPage is a part of a list of members.
+type MemberPage struct {
+	Members []Member
+	Next    Cursor // empty: there are no more
+}
+
+// RoomPage is a part of a list of rooms.
+type RoomPage struct {
+	Rooms []*RoomInfo
+	Next  Cursor // empty: there are no more
+}
+
+// MakeCursor is for stores: it makes a cursor of numbers and a text. list says which
+// list it is of, and must be different for each question that orders differently.
+func MakeCursor(list byte, text string, numbers ...int64) Cursor {
+	b := []byte{list, byte(len(numbers))}
+	for _, n := range numbers {
+		b = binary.AppendVarint(b, n)
+	}
+	return Cursor(append(b, text...))
+}
+
+// Parse is for stores: it returns what MakeCursor was given, n numbers; the error matches ErrCursor.
+func (c Cursor) Parse(list byte, n int) (text string, numbers []int64, err error) {
+	bad := fmt.Errorf("state: %w", ErrCursor)
+	if len(c) < 2 || c[0] != list || int(c[1]) != n {
+		return "", nil, bad
+	}
+	rest := []byte(c[2:])
+	numbers = make([]int64, n)
+	for i := range numbers {
+		v, used := binary.Varint(rest)
+		if used <= 0 {
+			return "", nil, bad
+		}
+		numbers[i], rest = v, rest[used:]
+	}
+	return string(rest), numbers, nil
+}
+
+// RoomFilter says which rooms Rooms returns. Its parts must all fit. The zero value lets every room through.
+type RoomFilter struct {
+	States  RoomStates // 0: any
+	With    RoomFlags  // that the room must have, all of them
+	Without RoomFlags  // that it must not have, any of them
+}
+
+// Fits says whether the filter lets a room through.
+func (f RoomFilter) Fits(info *RoomInfo) bool {
+	flags := info.Flags()
+	return f.States.Has(info.State) && flags&f.With == f.With && flags&f.Without == 0
+}
+
+// RoomFlags are what a list of rooms is filtered by. A store keeps them as a number
+// that is not encrypted.
+type RoomFlags uint32
+
+// The flags. Their numbers are stored, and never change.
+const (
+	FlagDirect       RoomFlags = 1 << iota // it is somebody's direct chat (RoomInfo.DirectTargets)
+	FlagSpace                              // its type is m.space
+	FlagFavourite                          // it is tagged so
+	FlagLowPriority                        // it is tagged so
+	FlagMarkedUnread                       // the user has marked it unread
+	FlagUnread                             // it has notifications, or is marked unread
+	FlagEncrypted                          // it is known to be encrypted
+	FlagTombstoned                         // it was replaced by another one
+)
+
+// Order is an order of rooms. Rooms that are equal in it are in the order of first storing.
+type Order uint8
+
+// The orders. All but ByName are answered from numbers that a store keeps for it.
+const (
+	// ByRecency has rooms first in which something has happened last (RoomInfo.Recency).
+	ByRecency Order = iota
+
+	// ByNotifications has rooms first that have more notifications, then by recency.
+	ByNotifications
+
+	// ByHighlights has rooms first that have more highlights, then by recency.
+	ByHighlights
+
+	// ByAge has rooms in the order of first storing.
+	ByAge
+
+	// ByName has rooms by the SortKey of their DisplayName. It opens all that the filter lets through.
+	ByName
+)
+
+// String returns the order's name.
+func (o Order) String() string {
+	switch o {
+	case ByRecency:
+		return "recency"
+	case ByNotifications:
+		return "notifications"
+	case ByHighlights:
+		return "highlights"
+	case ByAge:
+		return "age"
+	case ByName:
+		return "name"
+	default:
+		return fmt.Sprintf("order %d", uint8(o))
+	}
+}
+
+// Check returns ErrOrder where the order is none.
+func (o Order) Check() error {
+	if o > ByName {
+		return fmt.Errorf("state: %w: %v", ErrOrder, o)
+	}
+	return nil
+}
+
+// checkRoom returns why this is no id of a room under which something can be stored.
+func checkRoom(room id.RoomID) error {
+	if room == "" {
+		return ErrNoRoomID
+	}
+	return checkText(string(room))
+}
