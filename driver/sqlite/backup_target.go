@@ -29,8 +29,8 @@ const backupSuffix = ".backup-tmp"
 func newBackupTarget(ctx context.Context, engine Engine, path string) (*backupTarget, error) {
 	t := &backupTarget{
 		engine: engine,
-		final:  file{schema: mainSchema, path: path},
-		temp:   file{schema: mainSchema, path: path + backupSuffix},
+		final:  *newFile(mainSchema, path),
+		temp:   *newFile(mainSchema, path+backupSuffix),
 	}
 	if err := openFiles.claim("that is backed up there", t.files()); err != nil {
 		return nil, err
@@ -91,8 +91,7 @@ func (t *backupTarget) clear(ctx context.Context) error {
 	if info, err := os.Lstat(t.temp.path); err == nil && info.Mode()&fs.ModeSymlink != 0 { // not ours, nor what it points to
 		return os.Remove(t.temp.path)
 	}
-	f := file{schema: mainSchema, path: t.temp.path}
-	return (&storeDriver{engine: t.engine}).wipe(ctx, []*file{&f}, 0)
+	return (&storeDriver{engine: t.engine}).wipe(ctx, []*file{newFile(mainSchema, t.temp.path)}, 0)
 }
 
 // create makes the temporary file, which SQLite would make readable for everybody.

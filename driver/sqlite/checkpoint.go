@@ -65,7 +65,7 @@ func (d *storeDriver) runCheckpoint(ctx context.Context, c *Conn, res *lifecycle
 	for _, f := range d.files() {
 		var busy bool
 		var log, written int
-		err := c.QueryRow(ctx, fmt.Sprintf(`PRAGMA %s.wal_checkpoint(%s)`, f.schema, d.settings().checkpoint)).Scan(&busy, &log, &written)
+		err := c.QueryRow(ctx, fmt.Sprintf(`PRAGMA %s.wal_checkpoint(%s)`, f.schema(), d.settings().checkpoint)).Scan(&busy, &log, &written)
 		if err != nil {
 			return err
 		}

@@ -58,11 +58,11 @@ func (d *storeDriver) setUp(ctx context.Context, c *Conn, role lifecycle.Role, c
 			if err != nil {
 				return openError(f, err)
 			}
-			if _, err := c.Exec(ctx, `ATTACH DATABASE ? AS `+f.schema, uri); err != nil {
+			if _, err := c.Exec(ctx, `ATTACH DATABASE ? AS `+f.schema(), uri); err != nil {
 				return openError(f, err)
 			}
 		}
-		if err := c.ExecScript(ctx, set.script(f.schema)); err != nil {
+		if err := c.ExecScript(ctx, set.script(f.schema())); err != nil {
 			return openError(f, err)
 		}
 	}

@@ -31,14 +31,11 @@ type storeDriver struct {
 	main file // the first of files
 }
 
-// mainSchema is SQLite's name for the database that a connection was opened with.
-const mainSchema = "main"
-
 func newDriver(cfg Config) *storeDriver {
-	d := &storeDriver{engine: cfg.Engine, shared: cfg.settings(), setup: cfg.Setup, main: file{schema: mainSchema, path: cfg.Path}}
+	d := &storeDriver{engine: cfg.Engine, shared: cfg.settings(), setup: cfg.Setup, main: *newFile(mainSchema, cfg.Path)}
 	last := &d.main
 	for _, a := range cfg.Attach {
-		last.next = &file{schema: a.Schema, path: a.Path}
+		last.next = newFile(a.Schema, a.Path)
 		last = last.next
 	}
 	return d
@@ -172,7 +169,7 @@ func (d *storeDriver) unmoved(before []fileStat) error {
 func (d *storeDriver) recognise(ctx context.Context, c *Conn) ([]identity, error) {
 	ids := make([]identity, len(d.files()))
 	for i, f := range d.files() {
-		id, err := readIdentity(ctx, c, f.schema)
+		id, err := readIdentity(ctx, c, f.schema())
 		if err != nil {
 			return nil, openError(f, err)
 		}
@@ -320,7 +317,7 @@ func (d *storeDriver) Identify(ctx context.Context, c *Conn) error {
 		var err error
 		if !unchanged {
 			err = d.asOperation(c, func() (err error) {
-				id, err = readIdentity(ctx, c, f.schema) // all of it may have been written while the store was active
+				id, err = readIdentity(ctx, c, f.schema()) // all of it may have been written while the store was active
 				return err
 			})
 		}

@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"unique"
 
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // file is one database of a store, and what a Resume has to find of it.
 type file struct {
-	schema  string // "main", or the name it is attached under
+	as      unique.Handle[string] // schema; half of what a string would cost a paused store
 	path    string
 	next    *file  // of the store, or nil
 	claimed string // its key in the registry of open files, or ""; guarded by that
@@ -23,13 +24,21 @@ type file struct {
 	// Kept over a pause. Guarded by the driver's mutex.
 	was      fileStat   // taken before the first connection was opened, and again right before the last was closed
 	identity identity   // read from the content
-	after    afterState // taken when nothing was held any more
-	link     *string    // path without symbolic links, as it was before the first connection was opened, where that differs; guarded too
 	resolved bool       // link is valid
 	known    bool       // it was open before: the rest is valid
 	swapped  bool       // since then another file has taken its place, and was accepted
 	settled  bool       // the first was was taken long enough after the last write, see fileStat.untouched
+	after    afterState // taken when nothing was held any more
+	link     *string    // path without symbolic links, as it was before the first connection was opened, where that differs; guarded too
 }
+
+// mainSchema is SQLite's name for the database that a connection was opened with.
+const mainSchema = "main"
+
+func newFile(schema, path string) *file { return &file{as: unique.Make(schema), path: path} }
+
+// schema is SQLite's name for the file on a connection: "main", or the name that it is attached under.
+func (f *file) schema() string { return f.as.Value() }
 
 // sideFiles are the names that SQLite adds to a database's.
 var sideFiles = [...]string{"-wal", "-shm", "-journal"}
@@ -207,7 +216,7 @@ func (m *made) mkdir(dir string) error {
 // undo removes what was made. It keeps a file or a directory that another process uses by now.
 func (m *made) undo(d *storeDriver) {
 	for _, path := range m.files {
-		f := &file{schema: mainSchema, path: path}
+		f := newFile(mainSchema, path)
 		if st, err := statFile(path); err == nil && st.size > 0 {
 			if err := d.wipe(context.Background(), []*file{f}, 0); errors.Is(err, ErrInUse) {
 				continue

@@ -89,7 +89,7 @@ func writeIdentity(ctx context.Context, c *Conn, schema string, applicationID in
 
 // admit checks a database against what the program knows.
 func (id identity) admit(cfg settings, f *file) error {
-	if f.schema != mainSchema { // versions and marks of attached databases are their owner's business
+	if f.schema() != mainSchema { // versions and marks of attached databases are their owner's business
 		return nil
 	}
 	if cfg.applicationID != 0 && id.applicationID != cfg.applicationID {

@@ -159,7 +159,7 @@ const optimizeStatement = `PRAGMA optimize = 0x10002`
 func (d *storeDriver) admitAll(ctx context.Context, c *Conn, isNew []bool) ([]identity, error) {
 	ids := make([]identity, len(d.files()))
 	for i, f := range d.files() {
-		id, err := readIdentity(ctx, c, f.schema)
+		id, err := readIdentity(ctx, c, f.schema())
 		if err != nil {
 			return nil, openError(f, err)
 		}
@@ -183,7 +183,7 @@ func (d *storeDriver) settlePatiently(ctx context.Context, c *Conn, f *file, ide
 func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity) error {
 	for i, f := range d.files() {
 		var mode string
-		if err := c.QueryRow(ctx, `PRAGMA `+f.schema+`.journal_mode`).Scan(&mode); err != nil {
+		if err := c.QueryRow(ctx, `PRAGMA `+f.schema()+`.journal_mode`).Scan(&mode); err != nil {
 			return openError(f, err)
 		}
 		identify := d.settings().addIdentity && !ids[i].has
@@ -194,7 +194,7 @@ func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity)
 			return openError(f, err)
 		}
 		var err error
-		if ids[i], err = readIdentity(ctx, c, f.schema); err != nil {
+		if ids[i], err = readIdentity(ctx, c, f.schema()); err != nil {
 			return openError(f, err)
 		}
 	}
@@ -204,10 +204,10 @@ func (d *storeDriver) settleUnseen(ctx context.Context, c *Conn, ids []identity)
 // identify gives a file its identity, and the main one its mark.
 func (d *storeDriver) identify(ctx context.Context, c *Conn, f *file) error {
 	application := d.settings().applicationID
-	if f.schema != mainSchema {
+	if f.schema() != mainSchema {
 		application = 0
 	}
-	return writeIdentity(ctx, c, f.schema, application)
+	return writeIdentity(ctx, c, f.schema(), application)
 }
 
 // beginIncremental gives a new file its first pages. auto_vacuum can be set
@@ -220,7 +220,7 @@ func (d *storeDriver) beginIncremental(ctx context.Context, c *Conn, f *file) er
 			return err
 		}
 		return c.run(ctx, func(c *Conn) error {
-			if err := c.ExecScript(ctx, `PRAGMA `+f.schema+`.auto_vacuum = INCREMENTAL`); err != nil {
+			if err := c.ExecScript(ctx, `PRAGMA `+f.schema()+`.auto_vacuum = INCREMENTAL`); err != nil {
 				return err
 			}
 			return d.identify(ctx, c, f)
@@ -243,7 +243,7 @@ func (d *storeDriver) settle(ctx context.Context, c *Conn, f *file, identify boo
 		return err
 	}
 	var mode string
-	if err := c.QueryRow(ctx, `PRAGMA `+f.schema+`.journal_mode = wal`).Scan(&mode); err != nil {
+	if err := c.QueryRow(ctx, `PRAGMA `+f.schema()+`.journal_mode = wal`).Scan(&mode); err != nil {
 		return err
 	}
 	if mode != "wal" {

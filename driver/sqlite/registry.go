@@ -11,7 +11,7 @@ import (
 // proof that a pause gives, and with another engine the database: the two
 // keep separate tables of POSIX locks, and either's close drops the other's.
 // This is the one piece of state that has to be the process's.
-var openFiles = registry{paths: map[string]string{}, inodes: map[inode]string{}}
+var openFiles = registry{paths: map[string]string{}, inodes: map[inode]*file{}}
 
 // registry knows claimed files by their path, which a store keeps while its
 // file comes, goes or is replaced, and by their inode, which sees through hard
@@ -22,7 +22,7 @@ var openFiles = registry{paths: map[string]string{}, inodes: map[inode]string{}}
 type registry struct {
 	mu     sync.Mutex
 	paths  map[string]string // real path of the file → name of the store that has it
-	inodes map[inode]string  // → real path
+	inodes map[inode]*file   // → a claimed file
 }
 
 // inode tells files apart that exist at the same time. It is zero where the
@@ -65,7 +65,7 @@ func inUse(f *file, owner string) error {
 func (r *registry) found(f *file, id fileID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f.claimed == "" || id.inode() == (inode{}) || r.inodes[id.inode()] == f.claimed {
+	if f.claimed == "" || id.inode() == (inode{}) || r.inodes[id.inode()] == f {
 		return nil
 	}
 	if owner, taken := r.find(f.claimed, id); taken {
@@ -77,12 +77,12 @@ func (r *registry) found(f *file, id fileID) error {
 
 // know makes id the inode of a claimed file.
 func (r *registry) know(f *file, id inode) {
-	if r.inodes[f.inode] == f.claimed {
+	if r.inodes[f.inode] == f {
 		delete(r.inodes, f.inode)
 	}
 	f.inode = id
 	if id != (inode{}) {
-		r.inodes[id] = f.claimed
+		r.inodes[id] = f
 	}
 }
 
@@ -111,15 +111,15 @@ func (r *registry) find(key string, id fileID) (owner string, taken bool) {
 	if id.inode() == (inode{}) {
 		return r.search(key)
 	}
-	path, known := r.inodes[id.inode()]
-	if !known || path == key {
+	f := r.inodes[id.inode()]
+	if f == nil || f.claimed == key {
 		return "", false
 	}
 	// It may have been moved away since, and the store is about to learn that.
-	if st, err := statFile(path); err != nil || st.inode() != id.inode() {
+	if st, err := statFile(f.claimed); err != nil || st.inode() != id.inode() {
 		return "", false
 	}
-	return r.paths[path], true
+	return r.paths[f.claimed], true
 }
 
 // search is find where the platform has no inodes to look up: it asks for every claimed file.

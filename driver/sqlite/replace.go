@@ -38,13 +38,13 @@ func (db *DB) Replace(ctx context.Context, with, keep string) error {
 		if err != nil {
 			return err
 		}
-		files = append(files, &file{schema: mainSchema, path: path})
+		files = append(files, newFile(mainSchema, path))
 	}
 	if err := openFiles.claim("that takes another's place", files); err != nil {
 		return err
 	}
 	defer openFiles.release(files)
-	files = append(files, &file{schema: mainSchema})[:2]
+	files = append(files, newFile(mainSchema, ""))[:2]
 	err := d.replace(ctx, files[0], files[1])
 	if err == nil {
 		db.AcceptReplacement()
@@ -56,7 +56,7 @@ func (d *storeDriver) replace(ctx context.Context, with, keep *file) (err error)
 	if wal, err := statFile(with.path + "-wal"); err != nil || wal.exists && wal.size > 0 {
 		return errors.Join(err, &OpenError{Path: with.path, Err: errors.New("it has a log (-wal) beside it"), Hint: "a backup has none; a copy of files may need it"})
 	}
-	old := &file{schema: mainSchema, path: d.path()}
+	old := newFile(mainSchema, d.path())
 	old.resolve()
 	var alone *Conn
 	unlock := func() error {

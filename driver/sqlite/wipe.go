@@ -18,7 +18,7 @@ func (db *DB) Wipe(ctx context.Context) error {
 	d := db.driver
 	cfg := Config{Engine: d.engine, Name: db.Name(), Path: d.path(), BusyTimeout: d.settings().busyTimeout}
 	for _, f := range d.files()[1:] {
-		cfg.Attach = append(cfg.Attach, Attachment{Schema: f.schema, Path: f.path})
+		cfg.Attach = append(cfg.Attach, Attachment{Schema: f.schema(), Path: f.path})
 	}
 	return Wipe(ctx, cfg)
 }
