@@ -2,6 +2,9 @@ package eventcachetest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
@@ -21,11 +24,14 @@ type Harness struct {
 	// Without names what the store can not do, each with the reason: of
 	// conformance's capabilities Gate, Files and Encryption count here. What is not named is checked.
 	Without map[conformance.Capability]string
+
+	// Limit is after how long a case counts as hanging. Default two minutes.
+	Limit time.Duration
 }
 
 // Options is how a case wants the store to be.
 type Options struct {
-	// Clock tells the time. It is never nil.
+	// Clock tells the time. It is never nil, and may be called from any goroutine.
 	Clock func() time.Time
 
 	// Timeout bounds a Pause, Resume and Close whose context has no deadline, and
@@ -37,4 +43,42 @@ type Options struct {
 
 	// CleanUp is what the store does by itself. The zero value is nothing.
 	CleanUp eventcache.CleanUpPolicy
+}
+
+// lacks returns the reason why the store lacks something that is needed, "" if it has all.
+func (h *Harness) lacks(needs []conformance.Capability) string {
+	for _, c := range needs {
+		if reason, lacks := h.Without[c]; lacks {
+			return fmt.Sprintf("without %s: %s", c, reason)
+		}
+	}
+	return ""
+}
+
+// check finds what is wrong with the harness itself.
+func (h *Harness) check() error {
+	if h.Open == nil {
+		return errors.New("the harness: Open is missing")
+	}
+	for c, reason := range h.Without {
+		switch c {
+		case conformance.Gate, conformance.Files, conformance.Encryption:
+		default:
+			return fmt.Errorf("the harness: Without[%q] is nothing that this suite asks for", c)
+		}
+		if strings.TrimSpace(reason) == "" {
+			return fmt.Errorf("the harness: Without[%q] gives no reason; whoever reads the result wants to know why", c)
+		}
+	}
+	if h.lacks([]conformance.Capability{conformance.Files}) == "" && h.Files == nil {
+		return errors.New("the harness: Files is missing; a store that lives in no file declares Without[conformance.Files]")
+	}
+	return nil
+}
+
+func (h *Harness) limit() time.Duration {
+	if h.Limit > 0 {
+		return h.Limit
+	}
+	return 2 * time.Minute
 }

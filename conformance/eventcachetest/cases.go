@@ -1,0 +1,8 @@
+package eventcachetest
+
+import "slices"
+
+// cases are all of them, in the order in which they run: what is simple comes first.
+var cases = slices.Concat(
+	updateCases,
+)

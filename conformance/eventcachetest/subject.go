@@ -1,0 +1,349 @@
+package eventcachetest
+
+// The store as cases ask it: every method that can fail only if a promise is broken, and
+// comparisons that ask the same in all ways that there are.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
+)
+
+// subject is the store that a case is about.
+type subject struct {
+	eventcache.Store
+	p   *probe
+	dir string
+}
+
+// apply applies updates that fit.
+func (s *subject) apply(list eventcache.LinkedChunkID, updates ...eventcache.Update) {
+	if err := s.Apply(s.p.ctx, list, updates); err != nil {
+		s.p.fatal("Apply of updates that fit, to %s, returned: %v", short(list.String()), err)
+	}
+}
+
+// fill puts events into a linked chunk that has none, as chunk 1.
+func (s *subject) fill(list eventcache.LinkedChunkID, events ...eventcache.Event) {
+	s.apply(list, items(0, 1, 0), push(1, 0, events...))
+}
+
+func (s *subject) save(room id.RoomID, events ...eventcache.Event) {
+	s.p.must("SaveEvents", s.SaveEvents(s.p.ctx, room, events...))
+}
+
+func (s *subject) chunks(list eventcache.LinkedChunkID) []eventcache.Chunk {
+	chunks, err := s.LoadAllChunks(s.p.ctx, list)
+	s.p.must("LoadAllChunks", err)
+	return chunks
+}
+
+// list compares a linked chunk with its shape, as every method that reads one shows it.
+func (s *subject) list(list eventcache.LinkedChunkID, want string) bool {
+	p, ok := s.p, true
+	name := short(list.String())
+	bad := func(format string, args ...any) {
+		ok = false
+		p.broken("%s: %s", name, fmt.Sprintf(format, args...))
+	}
+	chunks := s.chunks(list)
+	if got := shape(chunks); got != want {
+		bad("LoadAllChunks returned\n%s\nand not\n%s", short(got), short(want))
+	}
+	var before, highest eventcache.ChunkID
+	var places []eventcache.Place
+	var asked []id.EventID
+	for i, c := range chunks {
+		var next eventcache.ChunkID
+		if i+1 < len(chunks) {
+			next = chunks[i+1].ID
+		}
+		if c.Previous != before || c.Next != next {
+			bad("LoadAllChunks: chunk %d has the neighbours %d and %d, and stands between %d and %d", c.ID, c.Previous, c.Next, before, next)
+		}
+		before, highest = c.ID, max(highest, c.ID)
+		for n, e := range c.Items {
+			places = append(places, eventcache.Place{Event: e.ID, At: at(c.ID, n)})
+			asked = append(asked, e.ID)
+		}
+	}
+	metadata, err := s.LoadAllMetadata(p.ctx, list)
+	p.must("LoadAllMetadata", err)
+	if wanted := metadataOf(chunks); !slices.Equal(metadata, wanted) {
+		bad("LoadAllMetadata returned\n%+v\nand LoadAllChunks\n%+v", metadata, wanted)
+	}
+	// From the end backwards.
+	c, high, err := s.LoadLastChunk(p.ctx, list)
+	p.must("LoadLastChunk", err)
+	if high != highest {
+		bad("LoadLastChunk says that the highest number is %d; it is %d", high, highest)
+	}
+	for i := len(chunks) - 1; i >= 0; i-- {
+		if c == nil || !sameChunks([]eventcache.Chunk{*c}, chunks[i:i+1]) {
+			bad("from the end backwards there is %s\nwhere LoadAllChunks has %s", short(shapeOf(c)), short(shapeOf(&chunks[i])))
+			return false
+		}
+		c, err = s.LoadPreviousChunk(p.ctx, list, c.ID)
+		p.must("LoadPreviousChunk", err)
+	}
+	if c != nil {
+		bad("before the first chunk, or in a list without chunks, there is %s", short(shapeOf(c)))
+	}
+	slices.SortStableFunc(places, func(a, b eventcache.Place) int { return compareChunks(a.At, b.At) })
+	found, err := s.FindDuplicates(p.ctx, list, asked)
+	p.must("FindDuplicates", err)
+	if !slices.Equal(found, places) {
+		bad("FindDuplicates, asked for every event that is there, returned\n%s\nand not\n%s", short(placed(found)), short(placed(places)))
+	}
+	return ok
+}
+
+func compareChunks(a, b eventcache.Position) int {
+	switch {
+	case a.Chunk < b.Chunk:
+		return -1
+	case a.Chunk > b.Chunk:
+		return 1
+	}
+	return a.Index - b.Index
+}
+
+func compareLists(a, b eventcache.LinkedChunkID) int { return slices.Compare(a.Key(), b.Key()) }
+
+func metadataOf(chunks []eventcache.Chunk) []eventcache.ChunkMetadata {
+	var all []eventcache.ChunkMetadata
+	for _, c := range chunks {
+		all = append(all, eventcache.ChunkMetadata{ID: c.ID, Previous: c.Previous, Next: c.Next, IsGap: c.Gap != nil, Items: len(c.Items)})
+	}
+	return all
+}
+
+// sameChunks compares everything, but takes nil and empty for the same.
+func sameChunks(a, b []eventcache.Chunk) bool {
+	return slices.EqualFunc(a, b, func(a, b eventcache.Chunk) bool {
+		gaps := (a.Gap == nil) == (b.Gap == nil) && (a.Gap == nil || *a.Gap == *b.Gap)
+		return a.ID == b.ID && a.Previous == b.Previous && a.Next == b.Next && gaps && slices.EqualFunc(a.Items, b.Items, sameEvent)
+	})
+}
+
+// sameEvent compares every field of two events.
+func sameEvent(a, b eventcache.Event) bool {
+	same := bytes.Equal(a.Raw, b.Raw) && reflect.DeepEqual(a.Meta, b.Meta)
+	a.Raw, b.Raw, a.Meta, b.Meta = nil, nil, nil, nil
+	return same && reflect.DeepEqual(a, b)
+}
+
+// event compares an event with what was stored.
+func (s *subject) event(room id.RoomID, want eventcache.Event) {
+	got, found, err := s.FindEvent(s.p.ctx, room, want.ID)
+	s.p.must("FindEvent", err)
+	switch {
+	case !found:
+		s.p.broken("FindEvent does not find %s in %s, which was stored there", short(string(want.ID)), short(string(room)))
+	case !sameEvent(got, want):
+		s.p.broken("FindEvent returned for %s another event than was stored:\n%s\nand not\n%s", short(string(want.ID)), draw(got), draw(want))
+	}
+}
+
+// draw shows every field of an event.
+func draw(e eventcache.Event) string {
+	text := fmt.Sprintf("%q type %q session %q relates %q %q raw %q", e.ID, e.Type, e.Session, e.RelatesTo, e.RelType, e.Raw)
+	if e.Meta != nil {
+		text += fmt.Sprintf(" meta %+v", *e.Meta)
+		if b, err := e.Meta.MarshalJSON(); err == nil {
+			text += " " + string(b)
+		}
+	}
+	if len(text) > 2000 {
+		text = text[:2000] + fmt.Sprintf("… (%d bytes)", len(text))
+	}
+	return text
+}
+
+// noEvent checks that the room does not know an event.
+func (s *subject) noEvent(room id.RoomID, which id.EventID) {
+	got, found, err := s.FindEvent(s.p.ctx, room, which)
+	s.p.must("FindEvent", err)
+	if found {
+		s.p.broken("FindEvent finds %s in %s, which is not known there: %s", short(string(which)), short(string(room)), draw(got))
+	}
+}
+
+// events compares what FindEvents returns with ids, in their order.
+func (s *subject) events(room id.RoomID, f eventcache.Filter, want string) {
+	got, err := s.FindEvents(s.p.ctx, room, f)
+	s.p.must("FindEvents", err)
+	if ids(got) != want {
+		s.p.broken("FindEvents(%s, %+v) returned\n%s\nand not\n%s", short(string(room)), f, short(ids(got)), short(want))
+	}
+}
+
+// relations compares what FindRelations returns with a drawing: $a@1:0 $b@-.
+func (s *subject) relations(room id.RoomID, to id.EventID, types []event.RelationType, want string) {
+	got, err := s.FindRelations(s.p.ctx, room, to, types)
+	s.p.must("FindRelations", err)
+	if relation(got) != want {
+		s.p.broken("FindRelations(%s, %s, %#v) returned\n%s\nand not\n%s", short(string(room)), short(string(to)), types, short(relation(got)), short(want))
+	}
+}
+
+// duplicates compares what FindDuplicates returns with a drawing: $a@1:0 $b@2:3.
+func (s *subject) duplicates(list eventcache.LinkedChunkID, ask []id.EventID, want string) {
+	got, err := s.FindDuplicates(s.p.ctx, list, ask)
+	s.p.must("FindDuplicates", err)
+	if placed(got) != want {
+		s.p.broken("FindDuplicates(%s, %d ids) returned\n%s\nand not\n%s", short(list.String()), len(ask), short(placed(got)), short(want))
+	}
+}
+
+// threads compares the threads of a room, in their order.
+func (s *subject) threads(room id.RoomID, want ...id.EventID) {
+	got, err := s.Threads(s.p.ctx, room)
+	s.p.must("Threads", err)
+	if !slices.Equal(got, want) {
+		s.p.broken("Threads(%s) returned %q and not %q", short(string(room)), got, want)
+	}
+}
+
+// stats compares how much there is of a room.
+func (s *subject) stats(want eventcache.RoomStats) {
+	got, err := s.RoomStats(s.p.ctx, want.Room)
+	s.p.must("RoomStats", err)
+	if got != want {
+		s.p.broken("RoomStats returned %+v and not %+v", got, want)
+	}
+}
+
+func (s *subject) export(room id.RoomID) []byte {
+	var b bytes.Buffer
+	s.p.must("Export", s.Export(s.p.ctx, room, &b))
+	return b.Bytes()
+}
+
+// dump is everything that the store says of some rooms, in one text, to be compared before and after.
+func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.ctx, s.p, s.Store, rooms...) }
+
+// contents is what a store has, as the model has it, too.
+type contents interface {
+	eventcache.Chunks
+	eventcache.Events
+	eventcache.Rooms
+	eventcache.Transfer
+}
+
+func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string {
+	var b strings.Builder
+	all, err := s.AllRoomStats(ctx)
+	p.must("AllRoomStats", err)
+	for _, stats := range all {
+		fmt.Fprintf(&b, "stats of %q: %+v\n", stats.Room, stats)
+		rooms = append(rooms, stats.Room)
+	}
+	slices.Sort(rooms)
+	for _, room := range slices.Compact(rooms) {
+		stats, err := s.RoomStats(ctx, room)
+		p.must("RoomStats", err)
+		fmt.Fprintf(&b, "room %q: %+v\n", room, stats)
+		threads, err := s.Threads(ctx, room)
+		p.must("Threads", err)
+		fmt.Fprintf(&b, "threads %q\n", threads)
+		events, err := s.FindEvents(ctx, room, eventcache.Filter{})
+		p.must("FindEvents", err)
+		for _, e := range events {
+			fmt.Fprintf(&b, "event %s\n", draw(e))
+		}
+		var export bytes.Buffer
+		p.must("Export", s.Export(ctx, room, &export))
+		exported := newModel(time.Now)
+		if _, err := exported.Import(ctx, &export); err != nil {
+			p.fatal("what Export has written cannot be read: %v", err)
+		}
+		r := exported.room(room)
+		for _, list := range slices.SortedFunc(maps.Keys(r.lists), compareLists) {
+			chunks, err := s.LoadAllChunks(ctx, list)
+			p.must("LoadAllChunks", err)
+			fmt.Fprintf(&b, "list %q: %s\n", list, shape(chunks))
+			if !sameChunks(chunks, r.chunks(list)) {
+				fmt.Fprintf(&b, "which Export writes as: %s\n", shape(r.chunks(list)))
+			}
+			for _, c := range chunks {
+				for _, e := range c.Items {
+					if known := slices.ContainsFunc(events, func(k eventcache.Event) bool { return sameEvent(k, e) }); !known {
+						fmt.Fprintf(&b, "which has an event that FindEvents does not have like that: %s\n", draw(e))
+					}
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// unchanged checks that a dump is still the same.
+func (s *subject) unchanged(what, before string, rooms ...id.RoomID) {
+	if after := s.dump(rooms...); after != before {
+		s.p.broken("%s has changed the store:\n%s", what, difference(before, after))
+	}
+}
+
+// difference shows the lines that are in one text only.
+func difference(before, after string) string {
+	var b strings.Builder
+	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
+	shown := 0
+	show := func(mark string, lines, others []string) {
+		for _, line := range lines {
+			if !slices.Contains(others, line) && shown < 12 {
+				shown++
+				fmt.Fprintf(&b, "%s %s\n", mark, short(line))
+			}
+		}
+	}
+	show("before:", was, is)
+	show("after: ", is, was)
+	if shown == 0 {
+		return fmt.Sprintf("the order is another one\nbefore: %s\nafter:  %s", short(before), short(after))
+	}
+	return b.String()
+}
+
+// refused checks that updates are refused, with what is wrong, and that nothing has changed.
+func (s *subject) refused(list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
+	p := s.p
+	before := s.dump(list.Room)
+	err := s.Apply(p.ctx, list, updates)
+	what := fmt.Sprintf("Apply of %s", drawUpdates(updates))
+	if p.is(what, err, want.Err) {
+		var got *eventcache.UpdateError
+		switch {
+		case !errors.As(err, &got):
+			p.broken("%s returned %q, which is no *eventcache.UpdateError", what, err)
+		case got.Number != want.Number || got.Chunk != want.Chunk || got.Index != want.Index || want.Update != "" && got.Update != want.Update:
+			p.broken("%s was refused at the wrong place: number %d (%s), chunk %d, index %d; that is wrong at number %d (%s), chunk %d, index %d",
+				what, got.Number, got.Update, got.Chunk, got.Index, want.Number, want.Update, want.Chunk, want.Index)
+		}
+	}
+	s.unchanged(what+", which was refused,", before, list.Room)
+}
+
+func drawUpdates(updates []eventcache.Update) string {
+	var all []string
+	for _, u := range updates {
+		text := fmt.Sprintf("%T", u)
+		if v := reflect.ValueOf(u); v.IsValid() && v.Kind() == reflect.Struct {
+			text += fmt.Sprintf("%+v", u)
+		}
+		all = append(all, fmt.Sprintf("%.300s", strings.TrimPrefix(text, "eventcache.")))
+	}
+	return strings.Join(all, ", ")
+}
