@@ -87,38 +87,40 @@ func Parse(raw json.RawMessage) (Event, error) {
 	if err := e.checkRaw(); err != nil {
 		return Event{}, err
 	}
-	var top map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &top); err != nil {
-		return Event{}, fmt.Errorf("%w: %d bytes", ErrNotJSON, len(raw))
+	var content, session, relates, to, rel []byte
+	for name, value := range members(raw) {
+		switch string(name) {
+		case "event_id":
+			e.ID = id.EventID(text(value))
+		case "type":
+			e.Type = text(value)
+		case "content":
+			content = value
+		}
 	}
-	e.ID = id.EventID(text(top["event_id"]))
-	e.Type = text(top["type"])
-	content := object(top["content"])
+	for name, value := range members(content) {
+		switch string(name) {
+		case "session_id":
+			session = value
+		case "m.relates_to":
+			relates = value
+		}
+	}
+	for name, value := range members(relates) {
+		switch string(name) {
+		case "event_id":
+			to = value
+		case "rel_type":
+			rel = value
+		}
+	}
 	if e.Type == event.EventEncrypted.Type {
-		e.Session = id.SessionID(text(content["session_id"]))
+		e.Session = id.SessionID(text(session))
 	}
-	relates := object(content["m.relates_to"])
-	to, rel := text(relates["event_id"]), text(relates["rel_type"])
-	if to != "" && rel != "" {
+	if to, rel := text(to), text(rel); to != "" && rel != "" {
 		e.RelatesTo, e.RelType = id.EventID(to), event.RelationType(rel)
 	}
 	return e, nil
-}
-
-// text returns a JSON string, and "" for anything else.
-func text(raw json.RawMessage) (s string) {
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// object returns the members of a JSON object, and nil for anything else.
-func object(raw json.RawMessage) (members map[string]json.RawMessage) {
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
-		return nil
-	}
-	return members
 }
 
 // Check returns why a store cannot keep the event: an error that matches

@@ -93,14 +93,14 @@ func (l LinkedChunkID) Key() []byte {
 // errKey is returned by ParseKey, which is asked only for what Key has made.
 var errKey = errors.New("eventcache: these bytes are no key of a linked chunk")
 
-// ParseKey returns the name that Key was called for.
+// ParseKey returns the name that Key was called for. What Key cannot have made is an error.
 func ParseKey(key []byte) (LinkedChunkID, error) {
 	if len(key) == 0 {
 		return LinkedChunkID{}, errKey
 	}
 	n, used := binary.Uvarint(key[1:])
 	rest := key[1:]
-	if used <= 0 || n > uint64(len(rest)-used) {
+	if used <= 0 || n > uint64(len(rest)-used) || used > 1 && rest[used-1] == 0 { // the last: longer than it need be
 		return LinkedChunkID{}, errKey
 	}
 	rest = rest[used:]
