@@ -5,4 +5,6 @@ import "slices"
 // cases are all of them, in the order in which they run: what is simple comes first.
 var cases = slices.Concat(
 	updateCases,
+	eventCases,
+	conditionCases,
 )

@@ -32,6 +32,8 @@ func ev(event id.EventID, changes ...with) eventcache.Event {
 	return e
 }
 
+type jsonRaw = json.RawMessage
+
 func raw(event, body string) json.RawMessage {
 	type content struct {
 		Body string `json:"body"`

@@ -23,6 +23,7 @@ type probe struct {
 	soon   time.Duration // by when something that waits for nothing must have happened
 
 	mu       sync.Mutex
+	within   []string // what the case is about at this moment
 	findings []*finding
 	notes    []string
 	cleanups []func()
@@ -43,6 +44,9 @@ func (p *probe) broken(format string, args ...any) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.within) > 0 {
+		saw = strings.Join(p.within, ": ") + ": " + saw
+	}
 	for _, f := range p.findings {
 		if f.saw == saw {
 			return
@@ -58,6 +62,19 @@ func (p *probe) broken(format string, args ...any) {
 func (p *probe) fatal(format string, args ...any) {
 	p.broken(format, args...)
 	runtime.Goexit()
+}
+
+// context says in every finding of fn what it is about.
+func (p *probe) context(about string, fn func()) {
+	p.mu.Lock()
+	p.within = append(p.within, about)
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.within = p.within[:len(p.within)-1]
+		p.mu.Unlock()
+	}()
+	fn()
 }
 
 // note says something that is no finding.

@@ -260,8 +260,10 @@ func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string 
 		fmt.Fprintf(&b, "threads %q\n", threads)
 		events, err := s.FindEvents(ctx, room, eventcache.Filter{})
 		p.must("FindEvents", err)
+		known := map[id.EventID]eventcache.Event{}
 		for _, e := range events {
 			fmt.Fprintf(&b, "event %s\n", draw(e))
+			known[e.ID] = e
 		}
 		var export bytes.Buffer
 		p.must("Export", s.Export(ctx, room, &export))
@@ -279,7 +281,7 @@ func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string 
 			}
 			for _, c := range chunks {
 				for _, e := range c.Items {
-					if known := slices.ContainsFunc(events, func(k eventcache.Event) bool { return sameEvent(k, e) }); !known {
+					if !sameEvent(known[e.ID], e) {
 						fmt.Fprintf(&b, "which has an event that FindEvents does not have like that: %s\n", draw(e))
 					}
 				}
@@ -319,8 +321,12 @@ func difference(before, after string) string {
 
 // refused checks that updates are refused, with what is wrong, and that nothing has changed.
 func (s *subject) refused(list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
+	s.refusedSince(s.dump(list.Room), list, want, updates...)
+}
+
+// refusedSince is refused for a store of which there is a dump already.
+func (s *subject) refusedSince(before string, list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
 	p := s.p
-	before := s.dump(list.Room)
 	err := s.Apply(p.ctx, list, updates)
 	what := fmt.Sprintf("Apply of %s", drawUpdates(updates))
 	if p.is(what, err, want.Err) {
@@ -336,14 +342,23 @@ func (s *subject) refused(list eventcache.LinkedChunkID, want eventcache.UpdateE
 	s.unchanged(what+", which was refused,", before, list.Room)
 }
 
+// drawUpdates says what was asked for. It does not call Name: an update may be none.
 func drawUpdates(updates []eventcache.Update) string {
 	var all []string
 	for _, u := range updates {
-		text := fmt.Sprintf("%T", u)
-		if v := reflect.ValueOf(u); v.IsValid() && v.Kind() == reflect.Struct {
-			text += fmt.Sprintf("%+v", u)
+		switch u := u.(type) {
+		case eventcache.PushItems:
+			all = append(all, fmt.Sprintf("PushItems at %v [%s]", u.At, short(ids(u.Items))))
+		case eventcache.ReplaceItem:
+			all = append(all, fmt.Sprintf("ReplaceItem at %v %s", u.At, short(string(u.Item.ID))))
+		case eventcache.NewItemsChunk, eventcache.RemoveChunk, eventcache.RemoveItem, eventcache.DetachLastItems:
+			all = append(all, strings.TrimPrefix(fmt.Sprintf("%T%+v", u, u), "eventcache."))
+		default:
+			all = append(all, strings.TrimPrefix(fmt.Sprintf("%T", u), "eventcache."))
 		}
-		all = append(all, fmt.Sprintf("%.300s", strings.TrimPrefix(text, "eventcache.")))
+		if len(all) == 20 {
+			return fmt.Sprintf("%s and %d more", strings.Join(all, ", "), len(updates)-len(all))
+		}
 	}
 	return strings.Join(all, ", ")
 }
