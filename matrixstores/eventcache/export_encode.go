@@ -37,8 +37,8 @@ func NewEncoder(w io.Writer, room id.RoomID) *Encoder {
 }
 
 // Write writes what one line says; the lines are to come in the order of the
-// types of ExportLine. A list is written with its first chunk; one without chunks is left out. Items
-// are written as several lines where there are many.
+// types of ExportLine. A list is written with its first chunk; one without chunks is left out, and so are
+// items that are none. Items are written as several lines where there are many.
 //
 // The error matches ErrExport, and says why, for what could not be read again: an
 // event that Event.Check refuses or that comes twice or that is too long, chunks that are no chain, items of no
@@ -57,13 +57,10 @@ func (e *Encoder) Write(line ExportLine) error {
 		}
 		e.write(l)
 	case ExportItems:
-		for at, events := l.At, l.Events; ; {
+		for at, events := l.At, l.Events; len(events) > 0 && e.err == nil; {
 			n := fits(events)
 			e.write(ExportItems{At: at, Events: events[:n]})
 			at.Index, events = at.Index+n, events[n:]
-			if e.err != nil || len(events) == 0 {
-				break
-			}
 		}
 	default:
 		e.write(line)
@@ -71,7 +68,7 @@ func (e *Encoder) Write(line ExportLine) error {
 	return e.err
 }
 
-// fits returns how many of these events stand in one line: one at least, where there is one.
+// fits returns how many of these events stand in one line: at least one.
 func fits(events []id.EventID) int {
 	size := 0
 	for i, event := range events {
