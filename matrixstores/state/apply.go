@@ -25,7 +25,7 @@ type Tx interface {
 	RoomAccountData(room id.RoomID, eventType string) (json.RawMessage, error)
 	PutPresence(user id.UserID, raw json.RawMessage) error
 
-	// RoomInfo returns a RoomInfo, nil where there is none. PutRoomInfo stores one, as its JSON, with its Flags
+	// RoomInfo returns a RoomInfo, nil where there is none. PutRoomInfo stores one, as what its MarshalJSON returns, with its Flags
 	// and what the orders of rooms need. DirectRooms returns the rooms that have FlagDirect, in any order.
 	RoomInfo(room id.RoomID) (*RoomInfo, error)
 	PutRoomInfo(info *RoomInfo) error

@@ -71,6 +71,9 @@ var (
 	// ErrNewer is returned when a stored record has a form that this program does not know yet.
 	ErrNewer = errors.New("what is stored is newer than this program")
 
+	// ErrContent is returned when the content of an event is not what its type says. Servers pass on anything.
+	ErrContent = errors.New("the content of the event is not what its type says")
+
 	// ErrRedaction is returned, within a *RedactionError, when an event that is to be redacted, or the redaction, is malformed.
 	ErrRedaction = errors.New("the event cannot be redacted")
 )

@@ -48,29 +48,16 @@ func (e Expiring[T]) MarshalJSON() ([]byte, error) {
 	if !e.Forever {
 		at = strconv.AppendInt(nil, e.FetchedAt, 10)
 	}
-	return json.Marshal(expiring[T]{e.Value, at})
+	return marshal(expiring[T]{e.Value, at})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. Without a time the value has expired.
 func (e *Expiring[T]) UnmarshalJSON(raw []byte) error {
-	var in struct {
-		Value     T                `json:"value"`
-		FetchedAt *json.RawMessage `json:"fetched_at"`
-	}
-	// A pointer to a RawMessage is nil for null as well as for nothing: the names tell the two apart.
-	var names map[string]json.RawMessage
+	var in expiring[T]
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw, &names); err != nil {
-		return err
-	}
-	*e = Expiring[T]{Value: in.Value}
-	if at, given := names["fetched_at"]; given && string(at) == "null" {
-		e.Forever = true
-	} else {
-		e.FetchedAt = integer(at)
-	}
+	*e = Expiring[T]{Value: in.Value, FetchedAt: integer(in.FetchedAt), Forever: string(in.FetchedAt) == "null"}
 	return nil
 }
 

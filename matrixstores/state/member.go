@@ -70,7 +70,7 @@ func (ms Memberships) String() string {
 }
 
 // Member is a member of a room, as the last m.room.member event about him says. It
-// has what a list of members needs; the rest is in the event (MemberEvent).
+// has what a list of members needs; the rest is in the event (ReadMember).
 type Member struct {
 	User       id.UserID
 	Membership event.Membership // any text; usually one of the five
@@ -131,9 +131,19 @@ func MemberName(m *Member, profile *Profile) string {
 		name = profile.Content.Displayname
 	}
 	if name == "" {
-		name = m.User.Localpart()
+		name = localpart(m.User)
 	}
 	return name
+}
+
+// localpart returns what is between the @ and the colon of an id, and the whole of what is no such id.
+func localpart(user id.UserID) string {
+	if rest, is := strings.CutPrefix(string(user), "@"); is {
+		if local, _, is := strings.Cut(rest, ":"); is && local != "" {
+			return local
+		}
+	}
+	return string(user)
 }
 
 // Profile is the profile of a user in a room: the content of the last member event that he has sent himself.

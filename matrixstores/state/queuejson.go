@@ -235,7 +235,7 @@ type uploadRequest struct {
 
 // MarshalJSON writes the fields, without the kind.
 func (r *UploadRequest) MarshalJSON() ([]byte, error) {
-	return json.Marshal(uploadRequest{r.ContentType, cacheKeyOf(r.CacheKey), r.Thumbnail, r.RelatedTo, r.Accumulated})
+	return marshal(uploadRequest{r.ContentType, cacheKeyOf(r.CacheKey), r.Thumbnail, r.RelatedTo, r.Accumulated})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -257,7 +257,7 @@ type uploadFile struct {
 
 // MarshalJSON writes the fields, without the kind.
 func (d *UploadFile) MarshalJSON() ([]byte, error) {
-	return json.Marshal(uploadFile{d.ContentType, cacheKeyOf(d.CacheKey), d.RelatedTo, &d.ParentIsThumbnail})
+	return marshal(uploadFile{d.ContentType, cacheKeyOf(d.CacheKey), d.RelatedTo, &d.ParentIsThumbnail})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. Without a word about it the parent is a thumbnail.

@@ -64,10 +64,7 @@ func heroNames(heroes []Hero) []string {
 	for i, hero := range heroes {
 		names[i] = strings.TrimSpace(hero.Name)
 		if names[i] == "" {
-			names[i] = hero.User.Localpart()
-		}
-		if names[i] == "" {
-			names[i] = string(hero.User)
+			names[i] = localpart(hero.User)
 		}
 		same[NameKey(names[i])]++
 	}

@@ -96,7 +96,7 @@ type PresenceEvents interface {
 }
 
 // StateEvents are the state events of rooms, one for each type and state key. They
-// are written by SaveChanges. The typed functions MemberEvent, CreateEvent and PowerLevels, and Content, read them.
+// are written by SaveChanges. ReadState and its kin read them as what their type says.
 type StateEvents interface {
 	// StateEvent returns the event of a type and a state key.
 	StateEvent(ctx context.Context, room id.RoomID, eventType, stateKey string) (e StateEvent, found bool, err error)
