@@ -6,5 +6,10 @@ import "slices"
 var cases = slices.Concat(
 	updateCases,
 	eventCases,
+	roomCases,
+	transferCases,
+	hostileCases,
+	leaseCases,
+	lifeCases,
 	conditionCases,
 )

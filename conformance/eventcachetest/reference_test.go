@@ -1,8 +1,11 @@
 package eventcachetest
 
-// The store that the suite itself is tried on: the model under a mutex. It is to be obviously right.
+// The store that the suite itself is tried on: the model behind a gate. It is to be
+// obviously right. In memory its pausing does nothing; strict_test.go has one that refuses
+// work while it is paused, and keeps its contents in a file.
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -16,286 +19,231 @@ import (
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
-// plain is a store in memory, whose pausing does nothing.
+// gate lets operations in. One that runs has the contents for itself.
+type gate interface {
+	lifecycle.Pausable
+	Close(ctx context.Context) error
+	State() lifecycle.State
+	read(ctx context.Context, fn func() error) error
+	write(ctx context.Context, fn func() error) error
+}
+
+// plain is the store.
 type plain struct {
-	mu     sync.Mutex
+	gate
 	m      *model
-	leases map[string]*plainLease
-	closed bool
-	stop   chan struct{} // ends what cleans up by itself
+	leases map[string]plainLease
 }
 
 type plainLease struct {
-	holder     string
-	generation uint64
-	until      time.Time
+	Holder     string
+	Generation uint64
+	Until      time.Time
 }
 
-func openPlain(o Options) *plain {
-	s := &plain{m: newModel(o.Clock), leases: map[string]*plainLease{}, stop: make(chan struct{})}
-	if o.CleanUp.Every > 0 {
-		go s.cleanUp(o.CleanUp)
-	}
-	return s
+// open is the gate of a store whose pausing does nothing.
+type openGate struct {
+	mu     sync.Mutex
+	closed bool
+	end    context.CancelFunc // of what the store does by itself
 }
 
-func (s *plain) cleanUp(policy eventcache.CleanUpPolicy) {
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-time.After(policy.Every):
-			_, _ = s.CleanUp(context.Background(), policy)
-		}
-	}
-}
-
-// enter begins an operation. It is ended by s.mu.Unlock where it returned nil.
-func (s *plain) enter(ctx context.Context) error {
+func (g *openGate) write(ctx context.Context, fn func() error) error {
 	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return lifecycle.ErrClosed
-	}
-	return nil
-}
-
-func (s *plain) Pause(context.Context) error { return nil }
-
-func (s *plain) Resume(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	s.mu.Unlock()
-	return nil
-}
-
-func (s *plain) Close(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		close(s.stop)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return lifecycle.ErrClosed
 	}
-	s.closed = true
+	return fn()
+}
+
+func (g *openGate) read(ctx context.Context, fn func() error) error { return g.write(ctx, fn) }
+
+func (g *openGate) Pause(context.Context) error { return nil }
+
+func (g *openGate) Resume(ctx context.Context) error {
+	return g.write(ctx, func() error { return nil })
+}
+
+func (g *openGate) Close(context.Context) error {
+	g.end()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
 	return nil
 }
 
-func (s *plain) State() lifecycle.State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+func (g *openGate) State() lifecycle.State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
 		return lifecycle.Closed
 	}
 	return lifecycle.Active
 }
 
+func openPlain(o Options) *plain {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &plain{gate: &openGate{end: cancel}, m: newModel(o.Clock), leases: map[string]plainLease{}}
+	s.cleanUpItself(ctx, o.CleanUp)
+	return s
+}
+
+// cleanUpItself cleans up as often as the policy says, until ctx ends.
+func (s *plain) cleanUpItself(ctx context.Context, policy eventcache.CleanUpPolicy) {
+	if policy.Every <= 0 {
+		return
+	}
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(policy.Every):
+				_, _ = s.CleanUp(ctx, policy)
+			}
+		}
+	}()
+}
+
 func (s *plain) Bytes(ctx context.Context) (n int64, err error) {
-	if err := s.enter(ctx); err != nil {
-		return 0, err
-	}
-	defer s.mu.Unlock()
-	stats, err := s.m.AllRoomStats(ctx)
-	for _, room := range stats {
-		n += room.Bytes + int64(room.Chunks)
-	}
-	return n + 1, err
+	err = s.read(ctx, func() error {
+		for _, r := range s.m.rooms {
+			for _, e := range r.events {
+				n += int64(len(e.Raw))
+			}
+		}
+		return nil
+	})
+	return n, err
 }
 
 func (s *plain) Compact(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	s.mu.Unlock()
-	return nil
+	return s.write(ctx, func() error { return nil })
 }
 
 func (s *plain) TakeLease(ctx context.Context, key, holder string, d time.Duration) (generation uint64, taken bool, err error) {
-	if err := s.enter(ctx); err != nil {
-		return 0, false, err
-	}
-	defer s.mu.Unlock()
-	l := s.leases[key]
-	switch {
-	case l == nil:
-		l = &plainLease{holder, 1, time.Time{}}
+	err = s.write(ctx, func() error {
+		now := time.Now()
+		l := s.leases[key]
+		if l.Holder != holder && now.Before(l.Until) {
+			return nil
+		}
+		if l.Holder != holder || l.Generation == 0 {
+			l.Generation++
+		}
+		l.Holder, l.Until = holder, now.Add(d)
 		s.leases[key] = l
-	case l.holder != holder && time.Now().Before(l.until):
-		return 0, false, nil
-	case l.holder != holder:
-		l.holder = holder
-		l.generation++
-	}
-	l.until = time.Now().Add(d)
-	return l.generation, true, nil
+		generation, taken = l.Generation, true
+		return nil
+	})
+	return generation, taken, err
 }
 
 func (s *plain) Apply(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.m.Apply(ctx, list, updates)
+	return s.write(ctx, func() error { return s.m.Apply(ctx, list, updates) })
 }
 
-func (s *plain) LoadAllChunks(ctx context.Context, list eventcache.LinkedChunkID) ([]eventcache.Chunk, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.LoadAllChunks(ctx, list)
+func (s *plain) LoadAllChunks(ctx context.Context, list eventcache.LinkedChunkID) (all []eventcache.Chunk, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.LoadAllChunks(ctx, list); return err })
+	return all, err
 }
 
-func (s *plain) LoadAllMetadata(ctx context.Context, list eventcache.LinkedChunkID) ([]eventcache.ChunkMetadata, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.LoadAllMetadata(ctx, list)
+func (s *plain) LoadAllMetadata(ctx context.Context, list eventcache.LinkedChunkID) (all []eventcache.ChunkMetadata, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.LoadAllMetadata(ctx, list); return err })
+	return all, err
 }
 
-func (s *plain) LoadLastChunk(ctx context.Context, list eventcache.LinkedChunkID) (*eventcache.Chunk, eventcache.ChunkID, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, 0, err
-	}
-	defer s.mu.Unlock()
-	return s.m.LoadLastChunk(ctx, list)
+func (s *plain) LoadLastChunk(ctx context.Context, list eventcache.LinkedChunkID) (last *eventcache.Chunk, highest eventcache.ChunkID, err error) {
+	err = s.read(ctx, func() (err error) { last, highest, err = s.m.LoadLastChunk(ctx, list); return err })
+	return last, highest, err
 }
 
-func (s *plain) LoadPreviousChunk(ctx context.Context, list eventcache.LinkedChunkID, before eventcache.ChunkID) (*eventcache.Chunk, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.LoadPreviousChunk(ctx, list, before)
+func (s *plain) LoadPreviousChunk(ctx context.Context, list eventcache.LinkedChunkID, before eventcache.ChunkID) (previous *eventcache.Chunk, err error) {
+	err = s.read(ctx, func() (err error) { previous, err = s.m.LoadPreviousChunk(ctx, list, before); return err })
+	return previous, err
 }
 
-func (s *plain) FindDuplicates(ctx context.Context, list eventcache.LinkedChunkID, ids []id.EventID) ([]eventcache.Place, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.FindDuplicates(ctx, list, ids)
+func (s *plain) FindDuplicates(ctx context.Context, list eventcache.LinkedChunkID, ids []id.EventID) (all []eventcache.Place, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.FindDuplicates(ctx, list, ids); return err })
+	return all, err
 }
 
 func (s *plain) SaveEvents(ctx context.Context, room id.RoomID, events ...eventcache.Event) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.m.SaveEvents(ctx, room, events...)
+	return s.write(ctx, func() error { return s.m.SaveEvents(ctx, room, events...) })
 }
 
-func (s *plain) FindEvent(ctx context.Context, room id.RoomID, which id.EventID) (eventcache.Event, bool, error) {
-	if err := s.enter(ctx); err != nil {
-		return eventcache.Event{}, false, err
-	}
-	defer s.mu.Unlock()
-	return s.m.FindEvent(ctx, room, which)
+func (s *plain) FindEvent(ctx context.Context, room id.RoomID, which id.EventID) (e eventcache.Event, found bool, err error) {
+	err = s.read(ctx, func() (err error) { e, found, err = s.m.FindEvent(ctx, room, which); return err })
+	return e, found, err
 }
 
-func (s *plain) FindRelations(ctx context.Context, room id.RoomID, to id.EventID, types []event.RelationType) ([]eventcache.Related, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.FindRelations(ctx, room, to, types)
+func (s *plain) FindRelations(ctx context.Context, room id.RoomID, to id.EventID, types []event.RelationType) (all []eventcache.Related, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.FindRelations(ctx, room, to, types); return err })
+	return all, err
 }
 
-func (s *plain) FindEvents(ctx context.Context, room id.RoomID, f eventcache.Filter) ([]eventcache.Event, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.FindEvents(ctx, room, f)
+func (s *plain) FindEvents(ctx context.Context, room id.RoomID, f eventcache.Filter) (all []eventcache.Event, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.FindEvents(ctx, room, f); return err })
+	return all, err
 }
 
 func (s *plain) RememberThread(ctx context.Context, room id.RoomID, root id.EventID) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.m.RememberThread(ctx, room, root)
+	return s.write(ctx, func() error { return s.m.RememberThread(ctx, room, root) })
 }
 
-func (s *plain) Threads(ctx context.Context, room id.RoomID) ([]id.EventID, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.Threads(ctx, room)
+func (s *plain) Threads(ctx context.Context, room id.RoomID) (all []id.EventID, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.Threads(ctx, room); return err })
+	return all, err
 }
 
 func (s *plain) ClearRoom(ctx context.Context, room id.RoomID) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.m.ClearRoom(ctx, room)
+	return s.write(ctx, func() error { return s.m.ClearRoom(ctx, room) })
 }
 
 func (s *plain) ClearAll(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	return s.m.ClearAll(ctx)
+	return s.write(ctx, func() error { return s.m.ClearAll(ctx) })
 }
 
-func (s *plain) RoomStats(ctx context.Context, room id.RoomID) (eventcache.RoomStats, error) {
-	if err := s.enter(ctx); err != nil {
-		return eventcache.RoomStats{}, err
-	}
-	defer s.mu.Unlock()
-	return s.m.RoomStats(ctx, room)
+func (s *plain) RoomStats(ctx context.Context, room id.RoomID) (stats eventcache.RoomStats, err error) {
+	err = s.read(ctx, func() (err error) { stats, err = s.m.RoomStats(ctx, room); return err })
+	return stats, err
 }
 
-func (s *plain) AllRoomStats(ctx context.Context) ([]eventcache.RoomStats, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	return s.m.AllRoomStats(ctx)
+func (s *plain) AllRoomStats(ctx context.Context) (all []eventcache.RoomStats, err error) {
+	err = s.read(ctx, func() (err error) { all, err = s.m.AllRoomStats(ctx); return err })
+	return all, err
 }
 
-func (s *plain) CleanUp(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error) {
-	if err := s.enter(ctx); err != nil {
-		return 0, err
-	}
-	defer s.mu.Unlock()
-	return s.m.CleanUp(ctx, policy)
+func (s *plain) CleanUp(ctx context.Context, policy eventcache.CleanUpPolicy) (removed int, err error) {
+	err = s.write(ctx, func() (err error) { removed, err = s.m.CleanUp(ctx, policy); return err })
+	return removed, err
 }
 
-// Export copies the room first: w may take its time.
+// Export takes the room as it is at one moment: w may take its time.
 func (s *plain) Export(ctx context.Context, room id.RoomID, w io.Writer) error {
-	if err := s.enter(ctx); err != nil {
+	var whole bytes.Buffer
+	if err := s.read(ctx, func() error { return s.m.Export(ctx, room, &whole) }); err != nil {
 		return err
 	}
-	moment := newModel(s.m.now)
-	moment.put(room, s.m.room(room).clone())
-	s.mu.Unlock()
-	return moment.Export(ctx, room, w)
+	_, err := w.Write(whole.Bytes())
+	return err
 }
 
 // Import reads first: r may take its time.
-func (s *plain) Import(ctx context.Context, r io.Reader) (id.RoomID, error) {
-	if err := s.enter(ctx); err != nil {
-		return "", err
-	}
+func (s *plain) Import(ctx context.Context, r io.Reader) (room id.RoomID, err error) {
 	read := newModel(s.m.now)
-	s.mu.Unlock()
-	room, err := read.Import(ctx, r)
-	if err != nil {
+	if room, err = read.Import(ctx, r); err != nil {
 		return "", err
 	}
-	if err := s.enter(ctx); err != nil {
-		return "", err
-	}
-	defer s.mu.Unlock()
-	s.m.put(room, read.room(room))
-	return room, nil
+	err = s.write(ctx, func() error {
+		s.m.put(room, read.room(room))
+		return nil
+	})
+	return room, err
 }
 
 // plainHarness opens stores that wrap changes.

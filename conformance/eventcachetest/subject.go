@@ -160,9 +160,8 @@ func (s *subject) event(room id.RoomID, want eventcache.Event) {
 func draw(e eventcache.Event) string {
 	text := fmt.Sprintf("%q type %q session %q relates %q %q raw %q", e.ID, e.Type, e.Session, e.RelatesTo, e.RelType, e.Raw)
 	if e.Meta != nil {
-		text += fmt.Sprintf(" meta %+v", *e.Meta)
 		if b, err := e.Meta.MarshalJSON(); err == nil {
-			text += " " + string(b)
+			text += " meta " + string(b)
 		}
 	}
 	if len(text) > 2000 {

@@ -1,0 +1,338 @@
+package eventcachetest
+
+// Rooms as they leave a store and come into another.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/quiesce-go/quiesce/internal/tier"
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
+)
+
+var transferCases = []Case{
+	{
+		Name:    "export-and-import",
+		Promise: "an export that is imported, into another store or over whatever is there, is the same room again: events, their order, threads, linked chunks of every kind, gaps",
+		Origins: from("contract"), run: caseTransfer,
+	},
+	{
+		Name:    "export-of-an-unknown-room",
+		Promise: "the export of a room that is not known is one line, and importing it clears the room",
+		Origins: from("contract"), run: caseTransferNothing,
+	},
+	{
+		Name:    "broken-exports",
+		Promise: "what is no whole export (cut off, changed, in another order, of another version) is ErrExport, and nothing has changed",
+		Origins: from("contract"), run: caseTransferBroken,
+	},
+	{
+		Name:    "readers-and-writers-that-fail",
+		Promise: "an error of the reader or the writer comes back as itself, and not as ErrExport; Import has changed nothing then",
+		Origins: from("contract"), run: caseTransferErrors,
+	},
+	{
+		Name:    "export-of-one-moment",
+		Promise: "an export is of one moment, whatever is written while it is read",
+		Origins: from("contract"), run: caseTransferMoment,
+	},
+}
+
+// variedRoom fills a room with something of everything.
+func variedRoom(s *subject, room id.RoomID) {
+	everyKind(s, room)
+	strange := ev("$\xff strange \x00", typed("\xfe"), session("\xfd"), relates("$\xfc", "\xfb"), rawly("{\n\"a\":\"\xff\"}"), meta(&eventcache.Meta{PushActions: evActions()}))
+	s.apply(eventcache.Room(room), gap(0, 8, 1, "\xff\x00 token"), gap(2, 3, 0, ""), items(3, eventcache.MaxChunkID, 0), items(eventcache.MaxChunkID, 4, 0),
+		push(4, 0, everyField("$every"), strange, ev("$shared")))
+	s.apply(eventcache.Thread(room, "$\xff"), items(0, 1, 0))
+	s.p.must("RememberThread", s.RememberThread(s.p.ctx, room, "$late"))
+}
+
+func caseTransfer(p *probe) {
+	s := p.open()
+	variedRoom(s, roomA)
+	s.save(roomB, ev("$b"))
+	export := s.export(roomA)
+	original := s.dump()
+	other := p.openWith(p.newDir(), p.options())
+	load := func(what string) {
+		room, err := other.Import(p.ctx, bytes.NewReader(export))
+		p.must(what, err)
+		if room != roomA {
+			p.broken("%s: Import returned the room %q, and the export is of %q", what, room, roomA)
+		}
+		if got := other.dump(); got != original {
+			p.broken("%s: the other store has something else than the first:\n%s", what, difference(original, got))
+		}
+	}
+	other.save(roomB, ev("$b"))
+	load("into a store that does not know the room")
+	load("over itself")
+	// Over a room that has something else in every place.
+	p.must("ClearRoom", other.ClearRoom(p.ctx, roomA))
+	other.save(roomA, ev("$z"), ev("$every", body("old")), ev("$shared", relates("$shared", "m.x"), session("old")))
+	for _, list := range append(listsIn(roomA), eventcache.Thread(roomA, "$old"), eventcache.Focused(roomA, "$old")) {
+		other.apply(list, gap(0, 1, 0, "old"), items(1, 2, 0), push(2, 0, ev("$old"), ev("$shared", body("old"))), items(2, 77, 0))
+	}
+	load("over a room that had something else")
+	other.noEvent(roomA, "$old")
+	other.relations(roomA, "$shared", nil, "$saved@-")
+	// It goes on from there as a room that was never exported.
+	other.apply(eventcache.Room(roomA), push(4, 3, ev("$z"), ev("$new")), drop(3))
+	other.list(eventcache.Room(roomA), "8(\xff\x00 token) 1[$shared $in0] 2(token) 9223372036854775807[] 4[$every $\xff strange \x00 $shared $z $new]")
+	events, err := other.FindEvents(p.ctx, roomA, eventcache.Filter{})
+	p.must("FindEvents", err)
+	if n := len(events); n < 2 || ids(events[n-2:]) != "$z $new" {
+		p.broken("what was stored after an import does not come last: %s", ids(events))
+	}
+	// And an export of an import is the same.
+	p.must("ClearAll", other.ClearAll(p.ctx))
+	if _, err := other.Import(p.ctx, bytes.NewReader(export)); err != nil {
+		p.fatal("Import: %v", err)
+	}
+	again := other.export(roomA)
+	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	if _, err := s.Import(p.ctx, bytes.NewReader(again)); err != nil {
+		p.fatal("Import of the export of an import: %v", err)
+	}
+	s.unchanged("an export, an import and both again", original)
+}
+
+func caseTransferNothing(p *probe) {
+	s := p.open()
+	export := s.export(roomA)
+	if bytes.Count(export, []byte("\n")) != 1 || !bytes.HasSuffix(export, []byte("\n")) {
+		p.broken("the export of a room that is not known is not one line: %q", export)
+	}
+	s.save(roomB, ev("$b"))
+	room, err := s.Import(p.ctx, bytes.NewReader(export))
+	p.must("Import", err)
+	if room != roomA {
+		p.broken("Import returned the room %q and not %q", room, roomA)
+	}
+	s.empty(roomA)
+	everyKind(s, roomA)
+	_, err = s.Import(p.ctx, bytes.NewReader(export))
+	p.must("Import", err)
+	s.empty(roomA)
+	s.event(roomB, ev("$b"))
+}
+
+func caseTransferBroken(p *probe) {
+	s := p.open()
+	everyKind(s, roomA)
+	s.apply(eventcache.Room(roomA), items(2, 3, 0), push(3, 0, everyField("$every")))
+	export := string(s.export(roomA))
+	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	s.fill(eventcache.Room(roomA), evs("$present", "$shared")...)
+	s.fill(eventcache.Focused(roomA, "$f"), evs("$present")...)
+	s.save(roomB, ev("$b"))
+	present := s.dump()
+
+	try := func(what, text string) {
+		p.context(what, func() {
+			// What the format says of it decides: a changed byte may well make another export.
+			m := newModel(p.clock.now)
+			room, wrong := m.Import(p.ctx, strings.NewReader(text))
+			got, err := s.Import(p.ctx, strings.NewReader(text))
+			if wrong != nil {
+				p.is("Import", err, eventcache.ErrExport)
+				s.unchanged("Import, which was refused,", present)
+				return
+			}
+			p.must("Import of a whole export", err)
+			if got != room {
+				p.broken("Import returned the room %q, and the export is of %q", got, room)
+			}
+			if want, is := string(mustExport(p, m, room)), string(s.export(room)); len(want) != len(is) {
+				p.broken("after Import the room has something else than the export:\n%s", difference(want, is))
+			}
+			// As it was before.
+			p.must("ClearAll", s.ClearAll(p.ctx))
+			s.fill(eventcache.Room(roomA), evs("$present", "$shared")...)
+			s.fill(eventcache.Focused(roomA, "$f"), evs("$present")...)
+			s.save(roomB, ev("$b"))
+		})
+	}
+	lines := strings.SplitAfter(strings.TrimSuffix(export, "\n"), "\n")
+	for i := range lines {
+		try(fmt.Sprintf("without all lines from %d on", i+1), strings.Join(lines[:i], ""))
+		try(fmt.Sprintf("cut off in line %d", i+1), strings.Join(lines[:i], "")+lines[i][:len(lines[i])/2])
+		without := slices.Delete(slices.Clone(lines), i, i+1)
+		try(fmt.Sprintf("without line %d", i+1), strings.Join(without, ""))
+		try(fmt.Sprintf("with line %d twice", i+1), strings.Join(slices.Insert(slices.Clone(lines), i, lines[i]), ""))
+		if i > 0 {
+			swapped := slices.Clone(lines)
+			swapped[i-1], swapped[i] = swapped[i], swapped[i-1]
+			try(fmt.Sprintf("with the lines %d and %d exchanged", i, i+1), strings.Join(swapped, ""))
+		}
+	}
+	for what, text := range map[string]string{
+		"nothing": "", "an empty line": "\n", "no JSON": "export", "an array": "[]", "null": "null",
+		"another object":       `{"room":"!a:example.org"}` + "\n",
+		"another version":      strings.Replace(export, `"quiesce_event_cache":1`, `"quiesce_event_cache":2`, 1),
+		"no room":              strings.Replace(export, `!a:example.org`, ``, 1),
+		"something after it":   export + "{}\n",
+		"it twice":             export + export,
+		"a mark before it":     "\xef\xbb\xbf" + export,
+		"an event without id":  strings.Replace(export, `"id":"$saved"`, `"id":""`, 1),
+		"an event of no JSON":  strings.Replace(export, `"raw":{`, `"raw":[],"x":{`, 1),
+		"a chunk of number 0":  strings.Replace(export, `"chunk":{"id":1,`, `"chunk":{"id":0,`, 1),
+		"a huge chunk number":  strings.Replace(export, `"chunk":{"id":1,`, `"chunk":{"id":18446744073709551615,`, 1),
+		"a gap that has items": strings.Replace(export, `"next":2}}`, `"next":2,"gap":"x"}}`, 1),
+		"an unknown kind":      strings.Replace(export, `"kind":"pinned"`, `"kind":"other"`, 1),
+		"an unknown item":      strings.Replace(export, `"events":["$shared"`, `"events":["$nobody"`, 1),
+	} {
+		if text == export {
+			p.fatal("the suite is at fault: %q changes nothing", what)
+		}
+		try(what, text)
+	}
+	step := tier.Count(23, 3, 1)
+	for i := 0; i < len(export); i += step {
+		b := []byte(export)
+		b[i] ^= 1 << (i % 8)
+		try(fmt.Sprintf("with byte %d changed", i), string(b))
+	}
+}
+
+func mustExport(p *probe, s contents, room id.RoomID) []byte {
+	var b bytes.Buffer
+	p.must("Export", s.Export(p.ctx, room, &b))
+	return b.Bytes()
+}
+
+var errOfReader, errOfWriter = errors.New("the reader's own error"), errors.New("the writer's own error")
+
+// failing reads or writes so many bytes and then fails.
+type failing struct {
+	r    io.Reader
+	left int
+}
+
+func (f *failing) Read(b []byte) (int, error) {
+	if f.left == 0 {
+		return 0, errOfReader
+	}
+	n, err := f.r.Read(b[:min(len(b), f.left)])
+	f.left -= n
+	return n, err
+}
+
+func (f *failing) Write(b []byte) (int, error) {
+	if len(b) > f.left {
+		n := f.left
+		f.left = 0
+		return n, errOfWriter
+	}
+	f.left -= len(b)
+	return len(b), nil
+}
+
+func caseTransferErrors(p *probe) {
+	s := p.open()
+	variedRoom(s, roomA)
+	export := s.export(roomA)
+	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	s.fill(eventcache.Room(roomA), evs("$present")...)
+	before := s.dump()
+	for _, after := range []int{0, 1, len(export) / 3, len(export) / 2, len(export) - 1, len(export)} {
+		p.context(fmt.Sprintf("a reader that fails after %d of %d bytes", after, len(export)), func() {
+			_, err := s.Import(p.ctx, &failing{bytes.NewReader(export), after})
+			if p.is("Import", err, errOfReader) && errors.Is(err, eventcache.ErrExport) {
+				p.broken("Import returned ErrExport for an error of the reader: %v", err)
+			}
+			s.unchanged("Import, which failed,", before)
+		})
+	}
+	if _, err := s.Import(p.ctx, bytes.NewReader(export)); err != nil {
+		p.fatal("Import after imports that failed: %v", err)
+	}
+	whole := s.dump()
+	big := ev("$big", body(strings.Repeat("x", 300_000)))
+	s.save(roomB, big, ev("$other"))
+	for _, room := range []id.RoomID{roomA, roomB} {
+		size := len(s.export(room))
+		for _, after := range []int{0, 1, size / 2, size - 1} {
+			p.context(fmt.Sprintf("a writer that fails after %d of %d bytes", after, size), func() {
+				err := s.Export(p.ctx, room, &failing{left: after})
+				if p.is("Export", err, errOfWriter) && errors.Is(err, eventcache.ErrExport) {
+					p.broken("Export returned ErrExport for an error of the writer: %v", err)
+				}
+			})
+		}
+	}
+	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	s.unchanged("Export, which failed,", whole)
+	// A context that ends while it is read.
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	_, err := s.Import(ctx, io.MultiReader(bytes.NewReader(export[:len(export)/2]), calling(cancel), bytes.NewReader(export[len(export)/2:])))
+	if err == nil {
+		p.broken("Import returned no error, and its context had ended before everything was read")
+	}
+	s.unchanged("Import, of which the context had ended,", whole)
+}
+
+// calling is a reader of nothing that calls a function when it is read.
+type calling func()
+
+func (c calling) Read([]byte) (int, error) { c(); return 0, io.EOF }
+
+// slowly calls a function after the first bytes that it was given.
+type slowly struct {
+	bytes.Buffer
+	once func()
+}
+
+func (w *slowly) Write(b []byte) (int, error) {
+	if once := w.once; once != nil {
+		w.once = nil
+		once()
+	}
+	return w.Buffer.Write(b)
+}
+
+// manyEvents are more than anybody gathers before writing.
+func manyEvents(s *subject, room id.RoomID, version string) {
+	long := strings.Repeat(version+" ", 4000/len(version+" "))
+	var all []eventcache.Event
+	for _, which := range numbered("many", 200) {
+		all = append(all, ev(which, body(long)))
+	}
+	s.save(room, all...)
+}
+
+func caseTransferMoment(p *probe) {
+	s := p.open()
+	manyEvents(s, roomA, "old")
+	s.fill(eventcache.Room(roomA), evs("$in")...)
+	old := string(s.export(roomA))
+	changed := make(chan struct{})
+	w := &slowly{once: func() {
+		p.spawn(func() {
+			s.apply(eventcache.Room(roomA), eventcache.Clear{})
+			manyEvents(s, roomA, "new")
+		}, func() { close(changed) })
+		select { // a store may let the writer wait for the export; then it comes later
+		case <-changed:
+		case <-time.After(300 * time.Millisecond):
+		}
+	}}
+	p.must("Export while the room is changed", s.Export(p.ctx, roomA, w))
+	<-changed
+	if got := w.String(); got != old {
+		p.broken("what was changed while the export was written is in it (%d bytes; it would have been %d):\n%s", len(got), len(old), difference(old, got))
+	}
+	if now := string(s.export(roomA)); now == old {
+		p.broken("what was written while an export was read is lost")
+	}
+}
