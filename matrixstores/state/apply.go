@@ -163,7 +163,8 @@ type roomApply struct {
 	direct map[id.RoomID][]id.UserID
 
 	info    *RoomInfo // nil: there is none
-	given   bool      // info was given whole, or there is nothing in it to bring up to date
+	given   bool      // info was given whole
+	fresh   bool      // there was none before
 	changes RoomChanges
 }
 
@@ -173,6 +174,11 @@ func (r *roomApply) apply() error {
 	}
 	if err := r.purge(); err != nil {
 		return err
+	}
+	if r.fresh {
+		if err := r.catchUp(); err != nil {
+			return err
+		}
 	}
 	for _, user := range r.DeleteProfiles[r.room] {
 		if err := r.tx.DeleteProfile(r.room, user); err != nil {
@@ -220,10 +226,7 @@ func (r *roomApply) openInfo() error {
 	}
 	update := r.Updates[r.room]
 	if info == nil && update != nil && update.State != 0 {
-		info = NewRoomInfo(r.room, update.State)
-		if err := r.catchUp(info); err != nil {
-			return err
-		}
+		info, r.fresh = NewRoomInfo(r.room, update.State), true
 	}
 	r.info = info
 	r.changes.Update = update
@@ -236,7 +239,7 @@ func (r *roomApply) openInfo() error {
 }
 
 // catchUp tells a new RoomInfo what was stored before there was one.
-func (r *roomApply) catchUp(info *RoomInfo) error {
+func (r *roomApply) catchUp() error {
 	var known RoomChanges
 	for _, eventType := range infoState {
 		e, found, err := r.tx.StateEvent(r.room, eventType, "")
@@ -263,7 +266,7 @@ func (r *roomApply) catchUp(info *RoomInfo) error {
 		}
 		known.DirectTargets, known.DirectChanged = parseDirect(raw)[r.room], true
 	}
-	info.Apply(known)
+	r.info.Apply(known)
 	return nil
 }
 

@@ -32,7 +32,8 @@ import (
 //     redacted is a *RedactionError, and nothing of the Changes is stored.
 //  8. AmbiguityMaps: the users that were given for these names are replaced. No users: the entry is removed.
 //  9. The RoomInfo, unless it was given whole: RoomInfo.Apply brings it up to date
-//     with all this, and then its DisplayName is computed anew. Where there is no RoomInfo yet, an update
+//     with all this, and then its DisplayName is computed anew. Where the room was an Invited or Knocked
+//     one and is not any more, or has become one, what came from state events before is forgotten, except that it is encrypted. Where there is no RoomInfo yet, an update
 //     with a State makes one; nothing else does.
 //
 // At last come GlobalProfiles.

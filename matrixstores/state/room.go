@@ -103,6 +103,9 @@ func (s RoomState) String() string {
 	return roomStateNames[s]
 }
 
+// stripped says whether what is known of such a room is stripped state.
+func (s RoomState) stripped() bool { return s == Invited || s == Knocked }
+
 // MarshalText writes the state's name.
 func (s RoomState) MarshalText() ([]byte, error) {
 	if s < Joined || s > Banned {

@@ -200,6 +200,9 @@ func TestAnUpdateChangesWhatItMentions(t *testing.T) {
 		MembersMissing: true, Latest: &state.LatestEvent{Kind: state.LatestSending, TransactionID: "t"}, Read: &state.ReadSummary{Unread: 5}, Recency: 6,
 	}})
 	want := fullInfo()
+	want.Name, want.Topic, want.AvatarURL, want.CanonicalAlias, want.AltAliases = "", "", "", "", nil // it was an invite, which anybody may have written
+	want.Create, want.JoinRules, want.HistoryVisibility, want.GuestAccess = nil, nil, "", ""
+	want.Tombstone, want.Pinned, want.ServiceMembers, want.MaxPowerLevel = nil, nil, nil, nil
 	want.State, want.Counts, want.PrevBatch, want.MembersKnown = state.Left, state.Counts{}, "q", false
 	want.Summary = state.Summary{Joined: ptr[int64](9), Invited: ptr[int64](0), Heroes: []state.Hero{{User: "@z:b"}, {User: "@a:b", Name: "A", AvatarURL: "mxc://a"}}}
 	want.Latest, want.Read = &state.LatestEvent{Kind: state.LatestSending, TransactionID: "t"}, state.ReadSummary{Unread: 5}

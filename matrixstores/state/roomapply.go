@@ -88,6 +88,9 @@ func (info *RoomInfo) Apply(c RoomChanges) {
 
 func (info *RoomInfo) applyUpdate(u *RoomUpdate) {
 	if u.State != 0 {
+		if info.State.stripped() != u.State.stripped() {
+			info.forgetState()
+		}
 		info.State = u.State
 	}
 	if u.Counts != nil {
@@ -122,6 +125,14 @@ func (info *RoomInfo) applyUpdate(u *RoomUpdate) {
 		info.Read.Pending = slices.Clone(u.Read.Pending)
 	}
 	info.Recency = max(info.Recency, u.Recency)
+}
+
+// forgetState takes out what came from state events: those of a room that one looks into through the door are not to be
+// trusted once one is inside, and those from inside do not hold any more when one is at the door again. That it is encrypted stays.
+func (info *RoomInfo) forgetState() {
+	info.Name, info.Topic, info.AvatarURL, info.CanonicalAlias, info.AltAliases = "", "", "", "", nil
+	info.Create, info.JoinRules, info.HistoryVisibility, info.GuestAccess = nil, nil, "", ""
+	info.Tombstone, info.Pinned, info.ServiceMembers, info.MaxPowerLevel = nil, nil, nil, nil
 }
 
 // ApplyState takes in one state event, stripped or not. Events of types that it is not about,
