@@ -231,14 +231,14 @@ func TestWhatTheStoreReturnedIsNotChanged(t *testing.T) {
 }
 
 func TestNumbersThatRunOutAreAnErrorBeforeAnythingIsDone(t *testing.T) {
-	load := func(highest eventcache.ChunkID) *eventcache.LinkedChunk { // 1[ab] 3(g) 2[c], with a capacity of 3
+	load := func(highest eventcache.ChunkID) *eventcache.LinkedChunk { // 1[abc] 3(g) 2[de], with a capacity of 3
 		t.Helper()
-		l, err := eventcache.FromLastChunk(3, &eventcache.Chunk{ID: 2, Previous: 3, Items: named("c")}, highest)
+		l, err := eventcache.FromLastChunk(3, &eventcache.Chunk{ID: 2, Previous: 3, Items: named("de")}, highest)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = errors.Join(l.PrependChunk(eventcache.Chunk{ID: 3, Previous: 1, Next: 2, Gap: &eventcache.Gap{Token: "g"}}),
-			l.PrependChunk(eventcache.Chunk{ID: 1, Next: 3, Items: named("ab")}))
+			l.PrependChunk(eventcache.Chunk{ID: 1, Next: 3, Items: named("abc")}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,11 +248,15 @@ func TestNumbersThatRunOutAreAnErrorBeforeAnythingIsDone(t *testing.T) {
 		needs eventcache.ChunkID
 		do    func(*eventcache.LinkedChunk) error
 	}{
-		"push into what has room": {0, func(l *eventcache.LinkedChunk) error { return l.PushItemsBack(named("xy")...) }},
+		"push into what has room": {0, func(l *eventcache.LinkedChunk) error { return l.PushItemsBack(named("x")...) }},
 		"push":                    {2, func(l *eventcache.LinkedChunk) error { return l.PushItemsBack(named("uvwxyz")...) }},
 		"push a gap":              {1, func(l *eventcache.LinkedChunk) error { _, err := l.PushGapBack(eventcache.Gap{}); return err }},
 		"insert with room": {0, func(l *eventcache.LinkedChunk) error {
-			_, err := l.InsertItemsAt(eventcache.Position{Chunk: 1}, named("x")...)
+			_, err := l.InsertItemsAt(eventcache.Position{Chunk: 2}, named("x")...)
+			return err
+		}},
+		"insert in the middle with room": {0, func(l *eventcache.LinkedChunk) error {
+			_, err := l.InsertItemsAt(eventcache.Position{Chunk: 2, Index: 1}, named("x")...)
 			return err
 		}},
 		"insert": {1, func(l *eventcache.LinkedChunk) error {
@@ -312,6 +316,14 @@ func TestWhatIsNoChainIsNotLoaded(t *testing.T) {
 		if l, err := eventcache.FromLastChunk(0, &c.last, c.highest); !errors.Is(err, eventcache.ErrBroken) || l != nil {
 			t.Errorf("%s: the error must match ErrBroken, it is %v", name, err)
 		}
+	}
+	top := eventcache.Chunk{ID: 1, Previous: eventcache.MaxChunkID}
+	if _, err := eventcache.FromLastChunk(0, &top, eventcache.MaxChunkID); err != nil {
+		t.Errorf("after the highest number that there is a chunk can be the last: %v", err)
+	}
+	top = eventcache.Chunk{ID: eventcache.MaxChunkID, Previous: 1}
+	if _, err := eventcache.FromLastChunk(0, &top, eventcache.MaxChunkID); err != nil {
+		t.Errorf("a chunk can have the highest number that there is: %v", err)
 	}
 	l, err := eventcache.FromLastChunk(0, nil, 5)
 	if err != nil || l.NumChunks() != 0 || l.LazyPrevious() != 0 {
@@ -411,5 +423,80 @@ func TestSequencesCanBeLeft(t *testing.T) {
 	}
 	if got != "13ae" {
 		t.Errorf("the first of each sequence are 1, 3, a, e; they were %s", got)
+	}
+}
+
+func TestAChunkThatWasReturnedCanBeAppendedTo(t *testing.T) {
+	l := eventcache.NewLinkedChunk(8)
+	if err := l.PushItemsBack(named("abcde")...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.RemoveItemAt(eventcache.Position{Chunk: 1, Index: 4}); err != nil { // there is room behind the last one
+		t.Fatal(err)
+	}
+	c, _ := l.LastChunk()
+	longer := append(c.Items, named("x")...)
+	if err := l.PushItemsBack(named("y")...); err != nil {
+		t.Fatal(err)
+	}
+	if longer[4].ID != "x" {
+		t.Errorf("events that a caller has put behind those of a chunk are the caller's; the list has put %s there", longer[4].ID)
+	}
+}
+
+// TestAChangeWhileASequenceIsReadIsNoPanic: it is forbidden, and what comes after it is not said.
+func TestAChangeWhileASequenceIsReadIsNoPanic(t *testing.T) {
+	full := func() *eventcache.LinkedChunk {
+		l := eventcache.NewLinkedChunk(4)
+		if err := l.PushItemsBack(named("abcdefgh")...); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	for name, sequence := range map[string]func(l *eventcache.LinkedChunk, change func()){
+		"Items": func(l *eventcache.LinkedChunk, change func()) {
+			for range l.Items() {
+				change()
+			}
+		},
+		"ItemsBackward": func(l *eventcache.LinkedChunk, change func()) {
+			for range l.ItemsBackward() {
+				change()
+			}
+		},
+		"Chunks": func(l *eventcache.LinkedChunk, change func()) {
+			for range l.Chunks() {
+				change()
+			}
+		},
+		"ChunksBackward": func(l *eventcache.LinkedChunk, change func()) {
+			for range l.ChunksBackward() {
+				change()
+			}
+		},
+	} {
+		for what, change := range map[string]func(l *eventcache.LinkedChunk){
+			"the first events are removed": func(l *eventcache.LinkedChunk) {
+				for range 2 {
+					first, _ := l.FirstChunk()
+					_, _ = l.RemoveItemAt(eventcache.Position{Chunk: first.ID})
+				}
+			},
+			"the last events are removed": func(l *eventcache.LinkedChunk) {
+				for range 2 {
+					last, _ := l.LastChunk()
+					_, _ = l.RemoveItemAt(eventcache.Position{Chunk: last.ID, Index: len(last.Items) - 1})
+				}
+			},
+			"all is cleared": func(l *eventcache.LinkedChunk) { l.Clear() },
+		} {
+			l, steps := full(), 0
+			sequence(l, func() {
+				if steps++; steps > 100 {
+					t.Fatalf("%s does not end when meanwhile %s", name, what)
+				}
+				change(l)
+			})
+		}
 	}
 }
