@@ -34,6 +34,9 @@ type Tx interface {
 	// RemoveState removes the state events and the members of a room that are stripped, or those that are not.
 	RemoveState(room id.RoomID, stripped bool) error
 
+	// RemoveMembers removes the members of a room whose membership is in the set, and their m.room.member events. 0: all.
+	RemoveMembers(room id.RoomID, filter Memberships) error
+
 	// PutState replaces the state event with the same type and state key, whether stripped or not. eventID, which may be empty, is the
 	// one under which StateByID finds it, unless it is stripped. StateEvent finds any.
 	PutState(room id.RoomID, e StateEvent, eventID id.EventID) error
@@ -136,8 +139,8 @@ func (c *Changes) direct(tx Tx) (map[id.RoomID][]id.UserID, error) {
 // rooms returns every room that the Changes is about, in order.
 func (c *Changes) rooms(direct map[id.RoomID][]id.UserID) []id.RoomID {
 	rooms := slices.Concat(
-		sortedKeys(c.RoomAccountData), sortedKeys(c.RoomInfos), sortedKeys(c.Updates), sortedKeys(c.DeleteProfiles), sortedKeys(c.State),
-		sortedKeys(c.Profiles), sortedKeys(c.Stripped), sortedKeys(c.Receipts), sortedKeys(c.Redactions), sortedKeys(c.AmbiguityMaps), sortedKeys(direct),
+		sortedKeys(c.RoomAccountData), sortedKeys(c.RoomInfos), sortedKeys(c.Updates), sortedKeys(c.RemoveMembers),
+		sortedKeys(c.DeleteProfiles), sortedKeys(c.State), sortedKeys(c.Profiles), sortedKeys(c.Stripped), sortedKeys(c.Receipts), sortedKeys(c.Redactions), sortedKeys(c.AmbiguityMaps), sortedKeys(direct),
 	)
 	slices.Sort(rooms)
 	return slices.Compact(rooms)
@@ -177,6 +180,12 @@ func (r *roomApply) apply() error {
 	}
 	if r.fresh {
 		if err := r.catchUp(); err != nil {
+			return err
+		}
+	}
+	if filter, remove := r.RemoveMembers[r.room]; remove {
+		r.changes.Members = true
+		if err := r.tx.RemoveMembers(r.room, filter); err != nil {
 			return err
 		}
 	}

@@ -424,6 +424,30 @@ func TestDirectChatsAreWhatTheAccountDataSayLast(t *testing.T) {
 	f.want("the targets after another event", targets(), "[] [@a:x]")
 }
 
+func TestMembersThatAreFetchedAnewTakeThePlaceOfTheOldOnes(t *testing.T) {
+	f := newFixture(t)
+	f.save(func(c *state.Changes) {
+		for user, membership := range map[id.UserID]string{"@a:x": "join", "@b:x": "invite", "@c:x": "leave", "@d:x": "odd"} {
+			f.must(c.AddState(room, member(user, membership, "N")))
+			f.must(c.AddState(other, member(user, membership, "N")))
+		}
+	})
+	f.save(func(c *state.Changes) {
+		c.RemoveMembers = map[id.RoomID]state.Memberships{room: state.Join | state.Leave}
+		f.must(c.AddState(room, member("@a:x", "join", "New")))
+	})
+	for user, want := range map[id.UserID]string{"@a:x": "join New", "@b:x": "invite N", "@c:x": "", "@d:x": "odd N"} {
+		f.want(string(user), f.memberOf(room, user), want)
+	}
+	f.want("the event of a member who was forgotten", f.stateOf(room, "m.room.member", "@c:x"), "")
+	f.want("who has the old name", f.named(room, "N"), "[@b:x]")
+	f.save(func(c *state.Changes) { c.RemoveMembers = map[id.RoomID]state.Memberships{room: 0} })
+	all, err := f.UserIDs(f.ctx, room, 0)
+	f.must(err)
+	f.want("after all were forgotten", fmt.Sprint(all), "[]")
+	f.want("a member of another room", f.memberOf(other, "@a:x"), "join N")
+}
+
 func TestARoomIsCalledAfterItsMembers(t *testing.T) {
 	f := newFixture(t)
 	name := func() string { return f.info(room).DisplayName.String() }
@@ -519,6 +543,7 @@ func TestChangesThatCannotBeStoredAreRefusedWithTheirPlace(t *testing.T) {
 		{changes{Updates: map[id.RoomID]*state.RoomUpdate{room: {State: 9}}}, "Updates", state.ErrRoomInfo},
 		{changes{Updates: map[id.RoomID]*state.RoomUpdate{room: {PrevBatch: "\xff"}}}, "Updates", state.ErrNotUTF8},
 		{changes{Updates: map[id.RoomID]*state.RoomUpdate{room: {Latest: &state.LatestEvent{Raw: json.RawMessage("{")}}}}, "Updates", state.ErrNotJSON},
+		{changes{RemoveMembers: map[id.RoomID]state.Memberships{"": 0}}, "RemoveMembers", state.ErrNoRoomID},
 		{changes{DeleteProfiles: map[id.RoomID][]id.UserID{room: {""}}}, "DeleteProfiles", state.ErrNoUserID},
 		{changes{State: map[id.RoomID]map[string]map[string]json.RawMessage{room: {"": {"": ok}}}}, "State", state.ErrNoEventType},
 		{changes{State: map[id.RoomID]map[string]map[string]json.RawMessage{room: {"a": {"\xff": ok}}}}, "State", state.ErrNotUTF8},

@@ -18,7 +18,7 @@ import (
 //  1. RoomInfos, or Updates: before the room's new state is stored, an Invited one removes
 //     the state events and members that are not stripped, any other the stripped ones. An update
 //     without a State removes nothing.
-//  2. DeleteProfiles.
+//  2. RemoveMembers, with the events that they came from; then DeleteProfiles.
 //  3. Profiles, which replace those of the same users, with a member event or without.
 //  4. State, which replaces what has the same type and key. If there is any, the room's
 //     stripped state events and members are removed before. A member event
@@ -58,6 +58,10 @@ type Changes struct {
 
 	// Updates are what a client was told of rooms besides their events.
 	Updates map[id.RoomID]*RoomUpdate
+
+	// RemoveMembers are rooms in which the members are forgotten whose membership is in the set, before those of State are stored. 0: all of them. It is for
+	// lists of members that are fetched anew.
+	RemoveMembers map[id.RoomID]Memberships
 
 	// DeleteProfiles are users whose profiles in a room are removed.
 	DeleteProfiles map[id.RoomID][]id.UserID
@@ -114,14 +118,15 @@ type RoomUpdate struct {
 	// Read is what is unread, as the client counts it. Nil: unchanged.
 	Read *ReadSummary
 
-	// Recency is when something has happened. A smaller one than that of the room is none.
-	Recency int64
+	// Recency is when something has happened. A smaller one than that of the room is none. FirstRecency
+	// counts only where the room has none yet.
+	Recency, FirstRecency int64
 }
 
 // Empty says whether there is nothing in it. Whose client it is does not count.
 func (c *Changes) Empty() bool {
 	return c == nil || c.SyncToken == "" && len(c.AccountData) == 0 && len(c.RoomAccountData) == 0 && len(c.Presence) == 0 &&
-		len(c.RoomInfos) == 0 && len(c.Updates) == 0 && len(c.DeleteProfiles) == 0 && len(c.State) == 0 && len(c.Profiles) == 0 &&
+		len(c.RoomInfos) == 0 && len(c.Updates) == 0 && len(c.RemoveMembers) == 0 && len(c.DeleteProfiles) == 0 && len(c.State) == 0 && len(c.Profiles) == 0 &&
 		len(c.Stripped) == 0 && len(c.Receipts) == 0 && len(c.Redactions) == 0 && len(c.AmbiguityMaps) == 0 && len(c.GlobalProfiles) == 0
 }
 
@@ -261,6 +266,9 @@ func (c *Changes) Check() error {
 	for room, u := range c.Updates {
 		check.room("Updates", room)
 		check.that("Updates", room, "", u.check())
+	}
+	for room := range c.RemoveMembers {
+		check.room("RemoveMembers", room)
 	}
 	for room, users := range c.DeleteProfiles {
 		check.room("DeleteProfiles", room)

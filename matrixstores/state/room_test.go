@@ -213,9 +213,19 @@ func TestAnUpdateChangesWhatItMentions(t *testing.T) {
 		t.Error("the update itself was changed")
 	}
 
-	info.Apply(state.RoomChanges{Update: &state.RoomUpdate{Heroes: []state.Hero{}, Recency: 8, MembersKnown: true}})
+	info.Apply(state.RoomChanges{Update: &state.RoomUpdate{Heroes: []state.Hero{}, Recency: 8, FirstRecency: 20, MembersKnown: true}})
 	if len(info.Summary.Heroes) != 0 || info.Recency != 8 || !info.MembersKnown {
 		t.Errorf("an empty list of heroes, a newer recency, and that all members are known, come to %+v, %d, %v", info.Summary.Heroes, info.Recency, info.MembersKnown)
+	}
+}
+
+func TestTheFirstRecencyCountsUntilThereIsAnother(t *testing.T) {
+	info := state.NewRoomInfo("!r", state.Joined)
+	for _, c := range []struct{ recency, first, want int64 }{{0, -3, 0}, {0, 5, 5}, {0, 9, 5}, {7, 20, 7}, {3, 0, 7}} {
+		info.Apply(state.RoomChanges{Update: &state.RoomUpdate{Recency: c.recency, FirstRecency: c.first}})
+		if info.Recency != c.want {
+			t.Errorf("after %+v the recency is %d", c, info.Recency)
+		}
 	}
 }
 

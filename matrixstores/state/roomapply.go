@@ -124,7 +124,9 @@ func (info *RoomInfo) applyUpdate(u *RoomUpdate) {
 		info.Read = *u.Read
 		info.Read.Pending = slices.Clone(u.Read.Pending)
 	}
-	info.Recency = max(info.Recency, u.Recency)
+	if info.Recency = max(info.Recency, u.Recency); info.Recency == 0 {
+		info.Recency = max(u.FirstRecency, 0)
+	}
 }
 
 // forgetState takes out what came from state events: those of a room that one looks into through the door are not to be

@@ -81,6 +81,17 @@ func (t tx) RemoveState(room id.RoomID, stripped bool) error {
 	return nil
 }
 
+func (t tx) RemoveMembers(room id.RoomID, filter state.Memberships) error {
+	maps.DeleteFunc(t.members, func(k roomKey, row stored[memberRow]) bool {
+		remove := k.room == string(room) && filter.Has(row.v.m.Membership)
+		if remove {
+			delete(t.state, stateKey{k.room, "m.room.member", k.key})
+		}
+		return remove
+	})
+	return nil
+}
+
 func (t tx) PutState(room id.RoomID, e state.StateEvent, eventID id.EventID) error {
 	key := stateKey{string(room), e.Type, e.StateKey}
 	maps.DeleteFunc(t.ids, func(_ roomKey, k stateKey) bool { return k == key })
