@@ -24,13 +24,12 @@ type claim struct {
 	writes     int64
 	dirty      bool
 
-	next      time.Duration // when the renewer has something to do, on the monotonic clock
-	backOff   backOff
-	seen      sighting
-	failed    error   // of the last renewal
-	taking    bool    // the renewer is at it
-	releasing bool    // the renewer is at it
-	ending    *ending // somebody waits for the release
+	next    time.Duration // when the renewer has something to do, on the monotonic clock
+	backOff backOff
+	seen    sighting
+	failed  error   // of the last renewal
+	doing   work    // what the renewer is at, from the plan until its outcome is noted
+	ending  *ending // somebody waits for the release
 }
 
 // memory is what is kept of a pair that nobody has or wants any more: to tell,
@@ -49,8 +48,9 @@ type ending struct {
 // wanted tells whether anybody has a lease of it or waits for one.
 func (c *claim) wanted() bool { return len(c.leases)+c.pending > 0 }
 
-// idle tells whether the claim can be forgotten.
-func (c *claim) idle() bool { return !c.wanted() && !c.held && !c.releasing && !c.taking }
+// idle tells whether the claim can be forgotten. While the renewer is at it,
+// it cannot: what a write made of the row has to be noted where the next holder looks.
+func (c *claim) idle() bool { return !c.wanted() && !c.held && c.doing == nothing }
 
 // request is what the claim asks for.
 func (c *claim) request(now int64) request {
@@ -71,6 +71,9 @@ func (c *claim) took(r row, began instant, released bool) {
 	c.held, c.failed = !released, nil
 	c.until = began.plus(r.duration)
 	c.next = began.mono + c.every
+	if released {
+		c.next = 0
+	}
 	c.backOff = backOff{}
 	c.seen = sighting{}
 }
@@ -90,18 +93,18 @@ func (l *Locks) claimOf(p pair, key, holder []byte) *claim {
 // to come, or nil. l.mu is held.
 func (l *Locks) settle(c *claim) *ending {
 	switch {
-	case c.wanted(), c.taking: // where it is being taken, that settles it
-	case c.releasing:
-		return c.ending
-	case c.held:
+	case c.wanted():
+	case c.held, c.doing == taking: // also what is held anew while an earlier hold is being released
 		if c.ending == nil {
 			c.ending = &ending{done: make(chan struct{})}
 		}
-		if l.keep() {
+		if !c.held || l.keep() {
 			return c.ending
 		}
-		// A pause has begun, which releases it.
-	default:
+		// A pause has begun, which releases it, or else the next life does.
+	case c.doing == releasing:
+		return c.ending
+	case c.idle():
 		l.drop(c, nil)
 	}
 	return nil

@@ -61,16 +61,18 @@ func (l *Locks) enter(p pair, key, holder []byte, o Options) (*claim, *Lease) {
 		c.next = 0 // the row is to know of it
 	}
 	c.duration, c.every = max(c.duration, d), min(c.every, o.Renew)
+	c.pending++ // first: a life that begins just now forgets what nobody wants
 	if x := l.join(c); x != nil {
+		c.pending--
 		return c, x
 	}
-	c.pending++
 	return c, nil
 }
 
 // join makes a lease of a claim that is held, or returns nil. l.mu is held.
 func (l *Locks) join(c *claim) *Lease {
-	if !c.held || c.releasing || c.until.reached(l.clock.now()) || l.stopping() {
+	_, living := l.living()
+	if !living || !c.held || c.doing == releasing || c.until.reached(l.clock.now()) {
 		return nil
 	}
 	return l.lease(c)
@@ -83,16 +85,6 @@ func (l *Locks) lease(c *claim) *Lease {
 	c.end(nil) // it is not given up after all
 	l.keep()
 	return x
-}
-
-// stopping tells whether a pause or a close has begun.
-func (l *Locks) stopping() bool {
-	select {
-	case <-l.store.PauseBegan():
-		return true
-	default:
-		return false
-	}
 }
 
 // wait is one call of Hold that has to.

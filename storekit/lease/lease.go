@@ -116,8 +116,8 @@ func (x *Lease) State() State {
 
 func (x *Lease) state() State {
 	l, c := x.l, x.c
-	stopping := l.stopping()
-	if x.err == nil && c.held && c.until.reached(l.clock.now()) && !stopping {
+	_, living := l.living()
+	if x.err == nil && c.held && c.until.reached(l.clock.now()) && living {
 		l.lose(c, lostFor(c.failed))
 	}
 	switch {
@@ -125,9 +125,9 @@ func (x *Lease) state() State {
 		return Lost
 	case x.err != nil:
 		return Released
-	case c.held && !c.until.reached(l.clock.now()):
+	case c.held && !c.until.reached(l.clock.now()) && (living || !l.given):
 		return Held
-	case stopping:
+	case !living:
 		return Paused
 	default:
 		return Waiting
@@ -186,6 +186,7 @@ func (x *Lease) compare(r row, there bool) error {
 	state := x.state()
 	ours := there && bytes.Equal(r.holder, c.storedHolder) && r.generation == c.generation && r.duration > 0
 	if state == Held && !ours {
+		c.writes = max(c.writes, r.writes) // newer than a renewal that is still to be noted
 		l.lose(c, errTaken)
 		state = Lost
 	}

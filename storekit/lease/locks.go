@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -22,6 +23,8 @@ type Locks struct {
 	claims   map[pair]*claim
 	memories map[pair]memory
 	queues   map[string][]turn // who waits for a key, by the key as it is stored
+	life     <-chan struct{}   // of the store, the one that the claims belong to: what PauseBegan returned
+	given    bool              // a pause is releasing everything, or has; until the next life
 	epoch    uint64            // counts the pauses that have released
 	writes   uint64            // counts the renewer's transactions
 	renewer  *renewer          // nil while nothing is held, or to be held
@@ -43,7 +46,12 @@ func Open(ctx context.Context, cfg Config) (*Locks, error) {
 	}
 	database := cfg.database()
 	database.Observer = &observer{l, database.Observer}
-	database.BeforeRelease = l.beforeRelease
+	database.BeforeRelease = func(ctx context.Context, w *sqlite.Conn) error {
+		l.beforeRelease(ctx, func(ctx context.Context, f func(rows) error) error {
+			return w.Update(ctx, func(w *sqlite.Conn) error { return f(fileRows{w}) })
+		})
+		return nil
+	}
 	db, err := openFile(ctx, database)
 	if err != nil {
 		return nil, err

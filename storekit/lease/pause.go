@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
@@ -14,7 +13,7 @@ import (
 // descriptor, lock, goroutine or timer of the Locks is left. It is
 // lifecycle.Connections.Pause otherwise. Where the leases cannot be released,
 // since another process keeps the file locked, the pause does not fail for it:
-// they expire by themselves, and the Report has a warning.
+// they expire by themselves, unless a Resume comes before that, and the Report has a warning.
 func (l *Locks) Pause(ctx context.Context) error {
 	err := l.store.Pause(ctx)
 	l.rest(ctx)
@@ -80,26 +79,28 @@ func (l *Locks) Report() *lifecycle.Report {
 	return rep
 }
 
-// beforeRelease releases everything: nothing else runs on the database, nor
-// will before it is paused, or the pause was overtaken.
-func (l *Locks) beforeRelease(ctx context.Context, w *sqlite.Conn) error {
+// beforeRelease releases everything, with update: nothing else runs on the
+// database, nor will before it is paused, or the pause was overtaken.
+//
+// From its beginning on nothing is valid, but only when it has succeeded are
+// the rows known to be free. Otherwise they are held as before, and the next
+// life renews them or releases them, if it comes before their time is over.
+func (l *Locks) beforeRelease(ctx context.Context, update func(context.Context, func(rows) error) error) {
 	l.mu.Lock()
-	l.epoch++
+	l.given, l.warning = true, nil
 	claims := make([]*claim, 0, len(l.claims))
 	for _, c := range l.claims { // also those not known to be held: a Hold may be about to learn that it has taken one
-		c.held = false
-		c.seen, c.backOff, c.next = sighting{}, backOff{}, 0
 		claims = append(claims, c)
 	}
 	l.mu.Unlock()
 	if len(claims) == 0 {
-		return nil
+		return
 	}
 	bound, cancel := shareOf(ctx)
 	defer cancel()
-	err := w.Update(bound, func(w *sqlite.Conn) error {
+	err := update(bound, func(t rows) error {
 		for _, c := range claims {
-			if _, err := (fileRows{w}).release(bound, c.storedKey, c.storedHolder, 0); err != nil {
+			if _, err := t.release(bound, c.storedKey, c.storedHolder, 0); err != nil {
 				return err
 			}
 		}
@@ -107,15 +108,26 @@ func (l *Locks) beforeRelease(ctx context.Context, w *sqlite.Conn) error {
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil {
+	if err == nil {
+		l.epoch++
+	} else {
 		l.warning = fmt.Errorf("the leases were not released and expire by themselves: %w", err)
 	}
-	for _, c := range claims {
-		if c.idle() {
-			l.drop(c, err)
-		}
+	for _, c := range l.claims {
+		c.held = c.held && err != nil
+		c.seen, c.backOff, c.next = sighting{}, backOff{}, 0
+		l.unwaited(c, err)
 	}
-	return nil
+}
+
+// unwaited tells who waits for the release of a claim what a pause made of it. l.mu is held.
+func (l *Locks) unwaited(c *claim, err error) {
+	switch {
+	case c.idle():
+		l.drop(c, err)
+	case !c.wanted():
+		c.end(err)
+	}
 }
 
 // leastShare is what the releasing of leases gets however little time a pause has.
@@ -142,6 +154,8 @@ func (o *observer) Observe(e lifecycle.Event) {
 	switch {
 	case e.To == lifecycle.Active:
 		o.l.activated()
+	case e.To == lifecycle.Paused:
+		o.l.paused(e.Err)
 	case e.To == lifecycle.Closed:
 		o.l.ended()
 	}
@@ -166,21 +180,50 @@ func (l *Locks) withWarning(rep *lifecycle.Report) *lifecycle.Report {
 	return &warned
 }
 
-// activated has everything taken again that was held before. What ran out while
-// no one could renew it is not lost: the pause would have given it up.
-func (l *Locks) activated() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// living tells whether the store is active, and returns the channel that says
+// when that ends. Whoever looks first begins the new life. l.mu is held.
+func (l *Locks) living() (began <-chan struct{}, is bool) {
+	began = l.store.PauseBegan()
+	select {
+	case <-began:
+		return began, false
+	default:
+	}
+	if began != l.life {
+		l.life = began
+		l.begin()
+	}
+	return began, true
+}
+
+// begin begins a life: what ran out while no one could renew it is not lost,
+// as the pause would have given it up. l.mu is held.
+func (l *Locks) begin() {
+	l.given, l.warning = false, nil
 	now := l.clock.now()
-	l.warning = nil
 	for _, c := range l.claims {
 		c.held = c.held && !c.until.reached(now)
 		if c.idle() {
 			l.drop(c, nil)
 		}
 	}
+}
+
+// activated has everything taken again that was held before.
+func (l *Locks) activated() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if len(l.claims) > 0 {
 		l.keep()
+	}
+}
+
+// paused lets nobody wait for a release that a pause could not even try.
+func (l *Locks) paused(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.claims {
+		l.unwaited(c, err)
 	}
 }
 

@@ -12,8 +12,13 @@ import (
 // renewer is the one goroutine that renews what is held, takes again what was
 // held before a pause, and releases what nobody wants any more. It is there
 // while there is such a thing, and ends when a pause begins.
+//
+// The renewer of the next life begins when that of the one before has ended. A
+// pause may be over, or overtaken, while that is still on its way into its transaction, or
+// out of it: what it then wrote, or only noted, would be news to the other.
 type renewer struct {
 	began <-chan struct{} // a pause, or a close
+	prior <-chan struct{} // the renewer before has ended; nil if there was none
 	wake  chan struct{}
 	first chan struct{} // closed when everything was tried once
 	done  chan struct{}
@@ -22,18 +27,22 @@ type renewer struct {
 // keep has the renewer look at the claims. It returns false where there can be
 // none, since a pause has begun. l.mu is held.
 func (l *Locks) keep() bool {
-	if l.stopping() {
+	began, living := l.living()
+	if !living {
 		return false
 	}
-	began := l.store.PauseBegan()
-	if r := l.renewer; r != nil && r.began == began {
+	before := l.renewer
+	if before != nil && before.began == began {
 		select {
-		case r.wake <- struct{}{}:
+		case before.wake <- struct{}{}:
 		default:
 		}
 		return true
 	}
-	l.renewer = &renewer{began, make(chan struct{}, 1), make(chan struct{}), make(chan struct{})}
+	l.renewer = &renewer{began: began, wake: make(chan struct{}, 1), first: make(chan struct{}), done: make(chan struct{})}
+	if before != nil {
+		l.renewer.prior = before.done
+	}
 	go l.renew(l.renewer)
 	return true
 }
@@ -46,13 +55,17 @@ func (l *Locks) renew(r *renewer) {
 			close(r.first)
 		}
 	}()
+	if r.prior != nil {
+		<-r.prior
+		r.prior = nil
+	}
 	for {
 		jobs, rest, limit := l.jobs(r)
 		if jobs == nil && rest == 0 {
 			return
 		}
 		if len(jobs) > 0 {
-			l.do(jobs, limit)
+			l.do(r, jobs, limit)
 		}
 		if !tried {
 			tried = true
@@ -76,8 +89,9 @@ type job struct {
 	c      *claim
 	what   work
 	q      request
-	writes int64  // of a release
+	writes int64  // that the row is known to have
 	gen    uint64 // of a renewal
+	epoch  uint64 // when it was planned
 	got    row
 	ok     bool
 }
@@ -85,7 +99,8 @@ type job struct {
 type work uint8
 
 const (
-	renewal work = iota
+	nothing work = iota
+	renewal
 	taking
 	releasing
 )
@@ -113,10 +128,10 @@ func (l *Locks) jobs(r *renewer) (jobs []*job, rest, limit time.Duration) {
 		if !c.held && len(c.leases) == 0 {
 			continue
 		}
-		j := &job{c: c, q: c.request(0), writes: c.writes, gen: c.generation}
+		j := &job{c: c, what: renewal, q: c.request(0), writes: c.writes, gen: c.generation, epoch: l.epoch}
 		switch {
 		case !c.wanted():
-			c.held, c.releasing = false, true
+			c.held = false
 			j.what = releasing
 		case !c.held:
 			j.what = taking
@@ -126,7 +141,6 @@ func (l *Locks) jobs(r *renewer) (jobs []*job, rest, limit time.Duration) {
 			limit = min(limit, c.until.mono-now.mono)
 		}
 		if j.what == releasing || c.next <= now.mono {
-			c.taking = j.what == taking
 			jobs = append(jobs, j)
 			continue
 		}
@@ -143,6 +157,9 @@ func (l *Locks) jobs(r *renewer) (jobs []*job, rest, limit time.Duration) {
 	}
 	if len(jobs) > 0 { // one write for what would be several soon, and from now on is due together
 		jobs = append(jobs, early...)
+	}
+	for _, j := range jobs {
+		j.c.doing = j.what
 	}
 	if len(jobs) == 0 && rest == 0 && l.renewer == r {
 		l.renewer = nil
@@ -161,17 +178,19 @@ func lostFor(failed error) error {
 var errTaken = fmt.Errorf("%w: another holder has taken it", ErrLost)
 
 // do does all jobs in one transaction. It gives up when a lease runs out
-// meanwhile, so that its owner is told in time.
-func (l *Locks) do(jobs []*job, limit time.Duration) {
+// meanwhile, so that its owner is told in time. It does nothing where a pause has begun since the jobs were planned: they
+// are of a life that is over, even if the store has a new one already.
+func (l *Locks) do(r *renewer, jobs []*job, limit time.Duration) {
 	ctx := lifecycle.WithLabel(lifecycle.WithPolicy(context.Background(), lifecycle.Fail), "lease renewal")
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Millisecond))
 	defer cancel()
 	var began instant
-	var epoch uint64
 	err := l.store.update(ctx, func(t rows) (err error) {
-		l.mu.Lock()
-		epoch = l.epoch
-		l.mu.Unlock()
+		select {
+		case <-r.began:
+			return lifecycle.ErrPaused
+		default:
+		}
 		began = l.clock.now()
 		for _, j := range jobs {
 			j.q.now = began.wall
@@ -194,34 +213,32 @@ func (l *Locks) do(jobs []*job, limit time.Duration) {
 	now := l.clock.mono()
 	l.writes++
 	for _, j := range jobs {
-		if j.what == taking {
-			j.c.taking = false
-		}
+		j.c.doing = nothing
 		if err != nil {
 			l.undone(j, err, now)
 		} else {
-			l.did(j, began, now, l.epoch != epoch)
+			l.did(j, began, now)
 		}
 		l.settle(j.c)
 	}
 }
 
 // did notes what became of a job. l.mu is held.
-func (l *Locks) did(j *job, began instant, now time.Duration, released bool) {
+func (l *Locks) did(j *job, began instant, now time.Duration) {
 	c := j.c
 	switch {
 	case j.what == releasing:
-		c.releasing = false
 		l.pass(c.storedKey)
-		if c.idle() {
-			l.drop(c, nil)
+		if !c.held { // else it was taken anew
+			c.end(nil)
 		}
-		c.end(nil)
-	case released: // by a pause, after which a claim is what that made of it
-	case j.what == renewal && c.held && !j.ok && c.generation == j.gen:
-		l.lose(c, errTaken)
-	case j.what == renewal && !c.held: // released meanwhile, or lost
-	case j.ok:
+	case j.epoch != l.epoch: // a pause has released it, after which a claim is what that made of it
+	case j.what == renewal && !j.ok:
+		if c.held && c.generation == j.gen && c.writes == j.writes {
+			l.lose(c, errTaken)
+		}
+	case j.what == renewal && !c.held && j.got.writes <= c.writes: // it was lost since
+	case j.ok: // also what was lost by the clock meanwhile: it is there to be released
 		c.took(j.got, began, false)
 	case j.what == taking:
 		c.seen.note(j.got, began.mono, now)
@@ -235,17 +252,16 @@ func (l *Locks) did(j *job, began instant, now time.Duration, released bool) {
 // undone notes that a job failed. l.mu is held.
 func (l *Locks) undone(j *job, err error, now time.Duration) {
 	c := j.c
+	paused := errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted)
 	switch {
-	case j.what != releasing:
+	case j.what == releasing && j.epoch != l.epoch: // the pause did it
+		c.end(nil)
+	case j.what == releasing && (paused || errors.Is(err, context.DeadlineExceeded)): // the pause does it, or the next transaction
+		c.held = true
+	case j.what == releasing: // it expires
+		c.end(err)
+	case !paused:
 		c.failed = err
 		c.next = now + min(c.every, c.backOff.next())
-	case errors.Is(err, lifecycle.ErrPaused) && !c.wanted(): // the pause does it
-		c.releasing, c.held = false, true
-	default: // it expires
-		c.releasing = false
-		if c.idle() {
-			l.drop(c, err)
-		}
-		c.end(err)
 	}
 }
