@@ -305,7 +305,7 @@ func (w *slowly) Write(b []byte) (int, error) {
 func manyEvents(s *subject, room id.RoomID, version string) {
 	long := strings.Repeat(version+" ", 4000/len(version+" "))
 	var all []eventcache.Event
-	for _, which := range numbered("many", 200) {
+	for _, which := range numbered("many", 70) {
 		all = append(all, ev(which, body(long)))
 	}
 	s.save(room, all...)

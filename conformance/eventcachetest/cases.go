@@ -10,6 +10,9 @@ var cases = slices.Concat(
 	transferCases,
 	hostileCases,
 	leaseCases,
+	randomCases,
 	lifeCases,
+	concurrentCases,
+	stormCases,
 	conditionCases,
 )
