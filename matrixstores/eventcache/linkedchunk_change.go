@@ -261,7 +261,7 @@ func (l *LinkedChunk) link(p *node, gap *Gap) *node {
 	return n
 }
 
-// unlink takes a chunk out of the chain that is not the only one.
+// unlink takes a chunk without events out of the chain, which is not the only one.
 func (l *LinkedChunk) unlink(n *node) {
 	if n.previous != nil {
 		n.previous.next = n.next
@@ -274,7 +274,6 @@ func (l *LinkedChunk) unlink(n *node) {
 		l.last = n.previous
 	}
 	delete(l.numbered, n.id)
-	l.items -= len(n.items)
 	l.yield(RemoveChunk{Chunk: n.id})
 }
 

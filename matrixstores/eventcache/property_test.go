@@ -17,7 +17,7 @@ import (
 
 func TestAnyOperationsGiveTheSameListFromTheStore(t *testing.T) {
 	store, list := newReference(), eventcache.Thread("!room", "$root")
-	for range tier.Count(5, 100, 2000) {
+	for range tier.Count(3, 100, 2000) {
 		rapid.Check(t, func(rt *rapid.T) { eventcachetest.LinkedChunkProperty(rt, store, list) })
 	}
 }
