@@ -223,7 +223,7 @@ func caseInterrupted(p *probe) {
 	s := p.openWith(dir, o)
 	s.fill(eventcache.Room(roomA), evs("$before")...)
 	s.save(roomA, ev("$saved"))
-	many := evs(numbered("many", 1500)...)
+	many := evs(numbered("many", 600)...)
 	changes := []call{
 		{"a large Apply", func(ctx context.Context, s eventcache.Store) error {
 			updates := []eventcache.Update{gap(1, 2, 0, "t"), items(2, 3, 0)}
@@ -266,10 +266,10 @@ func caseInterrupted(p *probe) {
 			}
 			switch c.method {
 			case "a large Apply":
-				s.duplicates(eventcache.Room(roomA), evIDs("$before", "$many0", "$many1", "$many1499"), "$many1@3:0 $many1499@3:1498")
+				s.duplicates(eventcache.Room(roomA), evIDs("$before", "$many0", "$many1", "$many599"), "$many1@3:0 $many599@3:598")
 				s.apply(eventcache.Room(roomA), eventcache.Clear{}, items(0, 1, 0), push(1, 0, ev("$before")))
 			case "a large Import":
-				s.duplicates(eventcache.Pinned(roomA), evIDs("$many0", "$many1499"), "$many0@1:0 $many1499@1:1499")
+				s.duplicates(eventcache.Pinned(roomA), evIDs("$many0", "$many599"), "$many0@1:0 $many599@1:599")
 			case "ClearRoom":
 				s.empty(roomA)
 				s.fill(eventcache.Room(roomA), evs("$before")...)

@@ -14,5 +14,6 @@ var cases = slices.Concat(
 	lifeCases,
 	concurrentCases,
 	stormCases,
+	secretCases,
 	conditionCases,
 )
