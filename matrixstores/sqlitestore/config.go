@@ -96,5 +96,9 @@ func (b base) Bytes(ctx context.Context) (int64, error) {
 
 // Compact gives free pages back to the file system; see storekit.Store.Optimize, which can do more.
 func (b base) Compact(ctx context.Context) error {
+	// Optimize fails while paused, whatever the policy: this waits where others do.
+	if err := b.View(ctx, func(*sqlite.Conn) error { return nil }); err != nil {
+		return fmt.Errorf("%s: compact: %w", b.Name(), err)
+	}
 	return b.Optimize(ctx, storekit.OptimizeOptions{})
 }

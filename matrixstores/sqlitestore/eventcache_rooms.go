@@ -1,0 +1,230 @@
+package sqlitestore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
+)
+
+// What is known of rooms as a whole: eventcache.Rooms.
+
+const (
+	selectThreads = `SELECT row, name FROM list WHERE room = ? AND kind = ? ORDER BY id`
+	selectRooms   = `SELECT id, row, name FROM room`
+
+	// A room that has something: events, chunks, or a thread.
+	countEvents = `SELECT count(*), coalesce(sum(size), 0) FROM event WHERE room = ?`
+	countChunks = `SELECT count(DISTINCT list.id), count(*) FROM list JOIN chunk ON chunk.list = list.id WHERE list.room = ?`
+	hasThread   = `SELECT EXISTS (SELECT 1 FROM list WHERE room = ? AND kind = ?)`
+
+	clearItems  = `DELETE FROM item WHERE list IN (SELECT id FROM list WHERE room = ?)`
+	clearChunks = `DELETE FROM chunk WHERE list IN (SELECT id FROM list WHERE room = ?)`
+	clearLists  = `DELETE FROM list WHERE room = ?`
+	clearEvents = `DELETE FROM event WHERE room = ?`
+	clearRoom   = `DELETE FROM room WHERE id = ?`
+
+	// A page of a walk over all events, those first that were stored longest ago.
+	selectOld    = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE (stored, id) > (?, ?) AND stored < ? ORDER BY stored, id LIMIT ?`
+	deleteUnused = `DELETE FROM event WHERE id = ? AND stored < ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.event = event.id)`
+)
+
+// clearEverything leaves nothing but the schema.
+var clearEverything = []string{`DELETE FROM item`, `DELETE FROM chunk`, `DELETE FROM list`, `DELETE FROM event`, `DELETE FROM room`, `DELETE FROM name`}
+
+// errNegative is returned for a policy whose time is negative.
+var errNegative = errors.New("a time of the clean-up policy is negative")
+
+// RememberThread makes a thread known; see eventcache.Rooms.
+func (s Events) RememberThread(ctx context.Context, room id.RoomID, root id.EventID) error {
+	list := eventcache.Thread(room, root)
+	err := list.Check()
+	if err == nil {
+		err = s.update(ctx, func(t *tx) error {
+			_, _, err := t.makeList(list)
+			return err
+		})
+	}
+	return s.failed("remember a thread", err)
+}
+
+// Threads returns the threads of a room; see eventcache.Rooms.
+func (s Events) Threads(ctx context.Context, room id.RoomID) (roots []id.EventID, err error) {
+	err = s.inRoom(ctx, room, func(t *tx, n int64) error {
+		roots, err = sqlite.Collect(t.c.Rows(ctx, selectThreads, n, int64(eventcache.KindThread)), func(r *sqlite.Row) (id.EventID, error) {
+			var row, name []byte
+			if err := r.Scan(&row, &name); err != nil {
+				return "", err
+			}
+			l, err := t.listName(row, name)
+			return l.Event, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, s.failed("list the threads", err)
+	}
+	return roots, nil
+}
+
+// inRoom calls fn with the number of a room, and does not where that is not known.
+func (s Events) inRoom(ctx context.Context, room id.RoomID, fn func(t *tx, n int64) error) error {
+	if err := checkRoom(room); err != nil {
+		return err
+	}
+	return s.view(ctx, func(t *tx) error {
+		n, err := t.room(room)
+		if err != nil || n == 0 {
+			return err
+		}
+		return fn(t, n)
+	})
+}
+
+// ClearRoom removes everything of a room; see eventcache.Rooms.
+func (s Events) ClearRoom(ctx context.Context, room id.RoomID) error {
+	err := checkRoom(room)
+	if err == nil {
+		err = s.update(ctx, func(t *tx) error { return t.clearRoom(room) })
+	}
+	return s.failed("clear a room", err)
+}
+
+func (t *tx) clearRoom(room id.RoomID) error {
+	n, err := t.room(room)
+	if err != nil || n == 0 {
+		return err
+	}
+	for _, query := range []string{clearItems, clearChunks, clearLists, clearEvents, clearRoom} {
+		if err := t.exec(query, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ClearAll removes everything; see eventcache.Rooms.
+func (s Events) ClearAll(ctx context.Context) error {
+	return s.failed("clear everything", s.update(ctx, func(t *tx) error {
+		for _, query := range clearEverything {
+			if err := t.exec(query); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// RoomStats counts what there is of a room; see eventcache.Rooms.
+func (s Events) RoomStats(ctx context.Context, room id.RoomID) (eventcache.RoomStats, error) {
+	stats := eventcache.RoomStats{Room: room}
+	err := s.inRoom(ctx, room, func(t *tx, n int64) error { return t.count(n, &stats) })
+	return stats, s.failed("count a room", err)
+}
+
+func (t *tx) count(room int64, into *eventcache.RoomStats) error {
+	return errors.Join(
+		t.c.QueryRow(t.ctx, countEvents, room).Scan(&into.Events, &into.Bytes),
+		t.c.QueryRow(t.ctx, countChunks, room).Scan(&into.Lists, &into.Chunks))
+}
+
+// AllRoomStats counts all rooms; see eventcache.Rooms.
+func (s Events) AllRoomStats(ctx context.Context) (all []eventcache.RoomStats, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		numbers, err := sqlite.Collect(t.c.Rows(ctx, selectRooms), func(r *sqlite.Row) (n int64, err error) {
+			var row, name []byte
+			if err := r.Scan(&n, &row, &name); err != nil {
+				return 0, err
+			}
+			room, err := t.codec.Open(placeOf("room", "name", row), name)
+			all = append(all, eventcache.RoomStats{Room: id.RoomID(room)})
+			return n, err
+		})
+		if err != nil {
+			return err
+		}
+		something := all[:0]
+		for i, n := range numbers {
+			stats := all[i]
+			if err := t.count(n, &stats); err != nil {
+				return err
+			}
+			if stats.Events == 0 && stats.Lists == 0 {
+				thread, err := t.number(hasThread, n, int64(eventcache.KindThread))
+				if err != nil {
+					return err
+				}
+				if thread == 0 {
+					continue
+				}
+			}
+			something = append(something, stats)
+		}
+		all = something
+		return nil
+	})
+	if err != nil {
+		return nil, s.failed("count all rooms", err)
+	}
+	slices.SortFunc(all, func(a, b eventcache.RoomStats) int { return cmp.Compare(a.Room, b.Room) })
+	return all, nil
+}
+
+// What one transaction of a CleanUp looks at, and what it removes at most.
+const cleanUpRows = 512
+
+// CleanUp removes what no linked chunk refers to; see eventcache.Rooms. Looking
+// takes no write transaction: where there is nothing to remove, nobody waits for it.
+func (s Events) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (removed int, err error) {
+	if p.OlderThan < 0 {
+		return 0, s.failed("clean up", errNegative)
+	}
+	before := s.now() - p.OlderThan.Milliseconds()
+	stored, last := int64(-1<<63), int64(0)
+	for {
+		var unused []int64
+		looked := 0
+		err := s.view(ctx, func(t *tx) error {
+			unused, looked = unused[:0], 0
+			for r, err := range t.c.Rows(ctx, selectOld, stored, last, before, cleanUpRows) {
+				var used bool
+				if err == nil {
+					err = r.Scan(&last, &stored, &used)
+				}
+				if err != nil {
+					return err
+				}
+				looked++
+				if !used {
+					unused = append(unused, last)
+				}
+			}
+			return nil
+		})
+		if err == nil && len(unused) > 0 {
+			n := 0
+			err = s.update(ctx, func(t *tx) error {
+				n = 0
+				for _, event := range unused {
+					r, err := t.c.Exec(ctx, deleteUnused, event, before)
+					if err != nil {
+						return err
+					}
+					n += int(r.RowsAffected)
+				}
+				return nil
+			})
+			if err == nil {
+				removed += n
+			}
+		}
+		if err != nil || looked < cleanUpRows {
+			return removed, s.failed("clean up", err)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package sqlitestore_test
+
+const withCgo = false
