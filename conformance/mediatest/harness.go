@@ -2,6 +2,9 @@ package mediatest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
@@ -21,6 +24,9 @@ type Harness struct {
 	// Without names what the store can not do, each with the reason: of
 	// conformance's capabilities Gate, Files and Encryption count here. What is not named is checked.
 	Without map[conformance.Capability]string
+
+	// Limit is after how long a case counts as hanging. Default two minutes.
+	Limit time.Duration
 }
 
 // Options is how a case wants the store to be.
@@ -39,3 +45,36 @@ type Options struct {
 	// and that has ended, on a goroutine of the store's.
 	Cleaned func(media.Cleaned, error)
 }
+
+// lacks returns the reason why the store lacks something that is needed, "" if it has all.
+func (h *Harness) lacks(needs []conformance.Capability) string {
+	for _, c := range needs {
+		if reason, lacks := h.Without[c]; lacks {
+			return fmt.Sprintf("without %s: %s", c, reason)
+		}
+	}
+	return ""
+}
+
+// check finds what is wrong with the harness itself.
+func (h *Harness) check() error {
+	if h.Open == nil {
+		return errors.New("the harness: Open is missing")
+	}
+	for c, reason := range h.Without {
+		switch c {
+		case conformance.Gate, conformance.Files, conformance.Encryption:
+		default:
+			return fmt.Errorf("the harness: Without[%q] is nothing that this suite asks for", c)
+		}
+		if strings.TrimSpace(reason) == "" {
+			return fmt.Errorf("the harness: Without[%q] gives no reason; whoever reads the result wants to know why", c)
+		}
+	}
+	if h.lacks(needs(conformance.Files)) == "" && h.Files == nil {
+		return errors.New("the harness: Files is missing; a store that lives in no file declares Without[conformance.Files]")
+	}
+	return nil
+}
+
+func needs(c ...conformance.Capability) []conformance.Capability { return c }

@@ -1,0 +1,82 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // what fails here, fails on purpose
+		panic(err)
+	}
+	m.Run()
+}
+
+func run(limit time.Duration, fn func(*T)) *Result {
+	return Run(context.Background(), Case{Name: "case", Promise: "the promise", Limit: limit}, fn)
+}
+
+// saw checks that there is one finding, which tells this.
+func saw(t *testing.T, r *Result, want string) {
+	t.Helper()
+	if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Error(), want) || !strings.Contains(r.Findings[0].Error(), "the promise") {
+		t.Errorf("the findings are %v; there should be one that tells %q, and of the promise", r.Findings, want)
+	}
+}
+
+// TestFindings: whatever goes wrong in a case is one finding, which says what; the case is cleaned up after, and the next can run.
+func TestFindings(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		fn   func(*T)
+	}{
+		{"seen:     outer: inner: 7", func(t *T) { t.About("outer", func() { t.About("inner", func() { t.Broken("%d", 7) }) }) }},
+		{"first", func(t *T) { t.Fatal("first"); t.Broken("second") }},
+		{"own words", func(*T) { panic("own words") }},
+		{"in another goroutine", func(t *T) { t.All(func() { t.Fatal("in another goroutine") }, func() {}) }},
+		{"Get returned: oh", func(t *T) { t.Must("Get", errors.New("oh")) }},
+		{"Get returned: oh", func(t *T) { t.Is("Get", errors.New("oh"), nil) }},
+		{"no error", func(t *T) { t.Is("Get", nil, errors.New("oh")) }},
+		{"does not match", func(t *T) { t.Is("Get", errors.New("oh"), errors.New("oh")) }},
+		{"that it rains", func(t *T) { t.Soon = time.Millisecond; t.Eventually("it rains", func() bool { return false }) }},
+		{"the rain has not come about", func(t *T) { t.Soon = time.Millisecond; Receive(t, "the rain", make(chan int)) }},
+		{"7 is not small", func(t *T) {
+			t.Rapidly(50, func(r *rapid.T) {
+				if n := rapid.IntRange(0, 1000).Draw(r, "n"); n > 6 {
+					r.Fatalf("%d is not small", n)
+				}
+			})
+		}},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			cleaned := 0
+			r := run(time.Minute, func(t *T) {
+				t.After(func() { cleaned = 2 * cleaned })
+				t.After(func() { cleaned = 1 })
+				c.fn(t)
+			})
+			saw(t, r, c.want)
+			if cleaned != 2 {
+				t.Error("what was registered for the end was not done, or in another order")
+			}
+		})
+	}
+	if r := run(time.Minute, func(t *T) { t.Is("Get", nil, nil); t.Must("Get", nil); t.Note("fine") }); len(r.Findings) != 0 || len(r.Notes) != 1 {
+		t.Errorf("a case that finds nothing has the result %+v", r)
+	}
+}
+
+// TestTheWatchdog: a case that hangs ends, and the finding shows where.
+func TestTheWatchdog(t *testing.T) {
+	let := make(chan struct{})
+	defer close(let)
+	saw(t, run(10*time.Millisecond, func(*T) { theCallThatHangs(let) }), "theCallThatHangs")
+}
+
+func theCallThatHangs(let <-chan struct{}) { <-let }
