@@ -1,0 +1,323 @@
+package memorystore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/quiesce-go/quiesce/driver/memory"
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
+)
+
+// What is known of rooms as a whole: eventcache.Rooms and Transfer.
+
+// remember makes a thread known. Other linked chunks need not be remembered, but their rooms do.
+func remember(t *memory.Txn, list eventcache.LinkedChunkID) error {
+	r, err := roomOf(t, list.Room)
+	if err != nil {
+		return err
+	}
+	if list.Kind == eventcache.KindThread {
+		_, known, err := threads.First(t, "id", eventKey(list.Room, list.Event))
+		if err != nil || known {
+			return err
+		}
+		if err := threads.Insert(t, &threadRow{room: list.Room, number: r.thread, root: list.Event}); err != nil {
+			return err
+		}
+		r.thread++
+	}
+	return rooms.Insert(t, &r)
+}
+
+// RememberThread makes a thread known; see eventcache.Rooms.
+func (s *EventCache) RememberThread(ctx context.Context, room id.RoomID, root id.EventID) error {
+	list := eventcache.Thread(room, root)
+	return s.write(ctx, "remember a thread", list.Check(), func(t *memory.Txn) error { return remember(t, list) })
+}
+
+// Threads returns the threads of a room; see eventcache.Rooms.
+func (s *EventCache) Threads(ctx context.Context, room id.RoomID) (roots []id.EventID, err error) {
+	err = s.read(ctx, "list the threads", checkRoom(room), func(t *memory.Txn) error {
+		roots, err = threadsOf(t, room)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return roots, nil
+}
+
+func threadsOf(t *memory.Txn, room id.RoomID) (roots []id.EventID, err error) {
+	for r, err := range threads.Get(t, "number_prefix", inRoom(room)) {
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, r.root)
+	}
+	return roots, nil
+}
+
+// ClearRoom removes everything of a room; see eventcache.Rooms.
+func (s *EventCache) ClearRoom(ctx context.Context, room id.RoomID) error {
+	return s.write(ctx, "clear a room", checkRoom(room), func(t *memory.Txn) error { return clearRoom(t, room) })
+}
+
+func clearRoom(t *memory.Txn, room id.RoomID) error {
+	for _, table := range []string{"place", "chunk", "thread", "event", "room"} {
+		if _, err := t.DeleteAll(table, "id_prefix", inRoom(room)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ClearAll removes everything; see eventcache.Rooms.
+func (s *EventCache) ClearAll(ctx context.Context) error {
+	return s.write(ctx, "clear everything", nil, func(t *memory.Txn) error {
+		for _, table := range []string{"place", "chunk", "thread", "event", "room"} {
+			if _, err := t.DeleteAll(table, "id"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// stats counts a room. something is false where there is nothing of it.
+func stats(t *memory.Txn, room id.RoomID) (s eventcache.RoomStats, something bool, err error) {
+	s.Room = room
+	for e, err := range events.Get(t, "id_prefix", inRoom(room)) {
+		if err != nil {
+			return s, false, err
+		}
+		s.Events++
+		s.Bytes += int64(len(e.Raw))
+	}
+	var last eventcache.LinkedChunkID
+	for c, err := range chunks.Get(t, "id_prefix", inRoom(room)) {
+		if err != nil {
+			return s, false, err
+		}
+		if s.Chunks++; c.list != last {
+			s.Lists++
+			last = c.list
+		}
+	}
+	_, thread, err := threads.First(t, "id_prefix", inRoom(room))
+	return s, s.Events > 0 || s.Chunks > 0 || thread, err
+}
+
+// RoomStats counts what there is of a room; see eventcache.Rooms.
+func (s *EventCache) RoomStats(ctx context.Context, room id.RoomID) (of eventcache.RoomStats, err error) {
+	err = s.read(ctx, "count a room", checkRoom(room), func(t *memory.Txn) error {
+		of, _, err = stats(t, room)
+		return err
+	})
+	return of, err
+}
+
+// AllRoomStats counts all rooms; see eventcache.Rooms.
+func (s *EventCache) AllRoomStats(ctx context.Context) (all []eventcache.RoomStats, err error) {
+	err = s.read(ctx, "count all rooms", nil, func(t *memory.Txn) error {
+		for r, err := range rooms.Get(t, "id") {
+			if err != nil {
+				return err
+			}
+			of, something, err := stats(t, r.room)
+			if err != nil {
+				return err
+			}
+			if something {
+				all = append(all, of)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b eventcache.RoomStats) int { return cmp.Compare(a.Room, b.Room) })
+	return all, nil
+}
+
+// Bytes returns the size of all events as they were given, of their ids, and of the gaps' tokens.
+func (s *EventCache) Bytes(ctx context.Context) (size int64, err error) {
+	err = s.read(ctx, "count the bytes", nil, func(t *memory.Txn) error {
+		for e, err := range events.Get(t, "id") {
+			if err != nil {
+				return err
+			}
+			size += int64(len(e.Raw) + len(e.ID) + len(e.room) + len(e.Type) + len(e.Session) + len(e.RelatesTo) + len(e.RelType))
+		}
+		for c, err := range chunks.Get(t, "id") {
+			if err != nil {
+				return err
+			}
+			if size += int64(16 * len(c.items)); c.gap != nil {
+				size += int64(len(c.gap.Token))
+			}
+		}
+		return nil
+	})
+	return size, err
+}
+
+// How many events one transaction of a CleanUp looks at.
+const cleanUpRows = 512
+
+// CleanUp removes what no linked chunk refers to; see eventcache.Rooms.
+func (s *EventCache) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (removed int, err error) {
+	if p.OlderThan < 0 {
+		return 0, s.failed("clean up", errNegative)
+	}
+	before := s.now() - p.OlderThan.Milliseconds()
+	for from := (key{}).signed(math.MinInt64); from != nil; {
+		var some int
+		next := key(nil)
+		err := s.write(ctx, "clean up", nil, func(t *memory.Txn) error {
+			some, next = 0, nil
+			looked := 0
+			for e, err := range events.LowerBound(t, "stored", from) {
+				if err != nil {
+					return err
+				}
+				if e.stored >= before {
+					return nil
+				}
+				if looked++; looked > cleanUpRows {
+					next = append(key{}.signed(e.stored), eventKey(e.room, e.ID)...)
+					return nil
+				}
+				_, used, err := places.First(t, "event_prefix", eventKey(e.room, e.ID))
+				if err == nil && !used {
+					some++
+					err = events.Delete(t, e)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed, from = removed+some, next
+	}
+	return removed, nil
+}
+
+// Export writes a room; see eventcache.Transfer. What it writes is a snapshot.
+func (s *EventCache) Export(ctx context.Context, room id.RoomID, w io.Writer) error {
+	return s.read(ctx, "export a room", checkRoom(room), func(t *memory.Txn) error {
+		enc := eventcache.NewEncoder(w, room)
+		for e, err := range events.Get(t, "number_prefix", inRoom(room)) {
+			if err == nil {
+				err = enc.Write(eventcache.ExportEvent{Event: e.Event})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		roots, err := threadsOf(t, room)
+		if err != nil {
+			return err
+		}
+		for _, root := range roots {
+			if err := enc.Write(eventcache.ExportThread{Root: root}); err != nil {
+				return err
+			}
+		}
+		var last eventcache.LinkedChunkID
+		for c, err := range chunks.Get(t, "id_prefix", inRoom(room)) {
+			if err == nil && c.list != last {
+				last = c.list
+				err = exportList(t, last, enc)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return enc.End()
+	})
+}
+
+func exportList(t *memory.Txn, list eventcache.LinkedChunkID, enc *eventcache.Encoder) error {
+	rows, err := chain(t, list)
+	if err == nil {
+		err = enc.Write(eventcache.ExportList{List: list})
+	}
+	for _, c := range rows {
+		if err == nil {
+			err = enc.Write(eventcache.ExportChunk{ID: c.id, Previous: c.previous, Next: c.next, Gap: c.gap})
+		}
+		if err == nil {
+			err = enc.Write(eventcache.ExportItems{At: eventcache.Position{Chunk: c.id}, Events: c.items})
+		}
+	}
+	return err
+}
+
+// Import reads a room; see eventcache.Transfer.
+func (s *EventCache) Import(ctx context.Context, r io.Reader) (room id.RoomID, err error) {
+	dec := eventcache.NewDecoder(r)
+	room, err = dec.Room()
+	err = s.write(ctx, "import a room", err, func(t *memory.Txn) error {
+		if err := clearRoom(t, room); err != nil {
+			return err
+		}
+		return importAll(t, room, s.now(), dec)
+	})
+	if err != nil {
+		return "", err
+	}
+	return room, nil
+}
+
+func importAll(t *memory.Txn, room id.RoomID, now int64, dec *eventcache.Decoder) error {
+	var list eventcache.LinkedChunkID
+	var chunk *chunkRow // which is stored when all of it has come
+	store := func() error {
+		if chunk == nil {
+			return nil
+		}
+		for _, event := range chunk.items {
+			if err := countPlace(t, chunk, event, 1); err != nil {
+				return err
+			}
+		}
+		return chunks.Insert(t, chunk)
+	}
+	for {
+		line, err := dec.Next()
+		if errors.Is(err, io.EOF) {
+			return store()
+		}
+		if err != nil {
+			return err
+		}
+		switch l := line.(type) {
+		case eventcache.ExportEvent:
+			err = save(t, room, now, []eventcache.Event{l.Event})
+		case eventcache.ExportThread:
+			err = remember(t, eventcache.Thread(room, l.Root))
+		case eventcache.ExportList:
+			list = l.List
+			err = remember(t, list)
+		case eventcache.ExportChunk:
+			err = store()
+			chunk = &chunkRow{list: list, id: l.ID, previous: l.Previous, next: l.Next, gap: l.Gap}
+		case eventcache.ExportItems:
+			chunk.items = append(chunk.items, l.Events...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
