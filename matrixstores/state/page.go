@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -107,7 +108,7 @@ const (
 	// ByAge has rooms in the order of first storing.
 	ByAge
 
-	// ByName has rooms by the SortKey of their DisplayName. It opens all that the filter lets through.
+	// ByName has rooms by the SortKey of what their DisplayName reads. It opens all that the filter lets through.
 	ByName
 )
 
@@ -135,6 +136,23 @@ func (o Order) Check() error {
 		return fmt.Errorf("state: %w: %v", ErrOrder, o)
 	}
 	return nil
+}
+
+// Compare returns which of two rooms comes first: less than 0 for a, more than 0 for b, 0 where they are in the order of first storing.
+func (o Order) Compare(a, b *RoomInfo) int {
+	recency := cmp.Compare(b.Recency, a.Recency)
+	switch o {
+	case ByRecency:
+		return recency
+	case ByNotifications:
+		return cmp.Or(cmp.Compare(b.Counts.Notifications, a.Counts.Notifications), recency)
+	case ByHighlights:
+		return cmp.Or(cmp.Compare(b.Counts.Highlights, a.Counts.Highlights), recency)
+	case ByName:
+		return cmp.Compare(SortKey(a.DisplayName.String()), SortKey(b.DisplayName.String()))
+	default:
+		return 0
+	}
 }
 
 // checkRoom returns why this is no id of a room under which something can be stored.

@@ -155,8 +155,8 @@ type Profiles interface {
 	Profiles(ctx context.Context, room id.RoomID, users []id.UserID) (map[id.UserID]Profile, error)
 }
 
-// DisplayNames tells which users of a room have the same name, or one that looks like it. Names are the same where
-// NormalizeName says so.
+// DisplayNames tells which users of a room have the same name, or one that looks like it: those are the names with
+// the same NameKey.
 //
 // A store knows the names of the members who have joined or are invited (MemberName), and keeps them current.
 // Besides, a Changes can give users for a name (Changes.AmbiguityMaps). Both count.

@@ -61,7 +61,7 @@ func TestEachOfTheTwelveValuesComesBackAsItWas(t *testing.T) {
 		state.BloomFilter{Bits: []byte{0, 255}, Items: 1, Capacity: 2, FalsePositiveRate: 0.01, Growth: 2}, state.BloomFilter{})
 	roundTrip(t, state.OneTimeKeyAlreadyUploaded(), true, false)
 	roundTrip(t, state.Draft("!r"), state.ComposerDraft{
-		PlainText: "x \x00 ‮ 😀", HTML: &html, Type: state.DraftReply, Event: "$e",
+		PlainText: "x \x00 \u202e 😀", HTML: &html, Type: state.DraftReply, Event: "$e",
 		Attachments: []state.DraftAttachment{{Kind: state.AttachedVideo, Filename: "a", MimeType: "video/x", Size: 3, Data: []byte{1, 0, 255},
 			Width: 4, Height: 5, BlurHash: "b", Duration: time.Second, Waveform: []int{1},
 			Thumbnail: &state.DraftThumbnail{MimeType: "image/x", Data: []byte{9}, Width: 1, Height: 2, Size: 1}}},

@@ -498,7 +498,7 @@ func TestATokenIsStoredOnlyWhenItsResponseWasProcessed(t *testing.T) {
 	token, err := f.LoadNextBatch(f.ctx, me)
 	f.must(err)
 	f.want("the same adapter", token, "2")
-	f.must(f.SaveNextBatch(f.ctx, me, "3"))
+	f.must(f.SaveNextBatch(f.ctx, me, "3, and more"))
 	f.want("while the third is being processed again", load(), "2")
 
 	if err := errors.Join(f.SaveNextBatch(f.ctx, "@b:x", "4"), f.SaveFilterID(f.ctx, "@b:x", "4")); !errors.Is(err, mautrixstate.ErrOtherUser) {

@@ -128,6 +128,31 @@ func TestWhatHandlersStoreIsAPartOfTheSameTransactionAndComesAfterTheResponse(t 
 	f.want("the failures", f.observed(), "[]")
 }
 
+func TestHandlersOfAnInviteSeeTheRoomFromOutside(t *testing.T) {
+	f := newFixture(t)
+	f.must(f.SetMembership(f.ctx, room, me, "leave"))
+	f.must(f.SetMember(f.ctx, room, "@old:x", &event.MemberEventContent{Membership: "join", Displayname: "Old"}))
+	f.must(f.SetJoinRules(f.ctx, room, &event.JoinRulesEventContent{JoinRule: "public"}))
+	seen := func(ctx context.Context) string {
+		t.Helper()
+		rules, err := f.GetJoinRules(ctx, room)
+		f.must(err)
+		return fmt.Sprint(f.all(room), rules == nil, f.IsInRoom(ctx, room, "@old:x"), f.IsInvited(ctx, room, me), f.users(room))
+	}
+	const outside = "[@a:x=join/Alice @me:x=invite/]true false true[@a:x @me:x]"
+	s := mautrixstate.NewSyncer(f.Adapter, mautrixstate.SyncerOptions{})
+	handled := false
+	s.OnEventType(event.StateMember, func(ctx context.Context, _ *event.Event) {
+		handled = true
+		f.want("for a handler", seen(ctx), outside)
+	})
+	f.must(s.ProcessResponse(f.ctx, response(t, `{"next_batch":"s1","rooms":{"invite":{"!r":{"invite_state":{"events":[
+		{"type":"m.room.member","state_key":"@a:x","sender":"@a:x","content":{"membership":"join","displayname":"Alice"}},
+		{"type":"m.room.member","state_key":"@me:x","sender":"@a:x","content":{"membership":"invite"}}]}}}}}`), ""))
+	f.want("a handler was called", handled, true)
+	f.want("when it is stored", seen(f.ctx), outside)
+}
+
 func TestAResponseThatWasNotProcessedIsNotStored(t *testing.T) {
 	broken := errors.New("the crypto store cannot be written")
 	for _, c := range []struct {
@@ -306,7 +331,7 @@ func TestAClientOfMautrixSkipsNoResponse(t *testing.T) {
 		}})
 		client, err := mautrix.NewClient(server.URL, me, "token")
 		f.must(err)
-		client.Store, client.StateStore, client.Syncer = a, a, s
+		client.Store, client.StateStore, client.Syncer, client.Client = a, a, s, server.Client()
 		ctx, cancel := context.WithCancel(f.ctx)
 		s.OnEvent(client.StateStoreSyncHandler)
 		s.OnEventType(event.StateTopic, func(_ context.Context, evt *event.Event) {
@@ -336,7 +361,7 @@ func TestAClientOfMautrixSkipsNoResponse(t *testing.T) {
 
 func TestAnyIDOfAUserIsHandledOrRefused(t *testing.T) {
 	f := newFixture(t)
-	for _, user := range []id.UserID{"@ünïcödé:x", "@\x00:x", "@‮rtl:x", "@😀:x", "no id at all", "@:x"} {
+	for _, user := range []id.UserID{"@ünïcödé:x", "@\x00:x", "@\u202ertl:x", "@😀:x", "no id at all", "@:x"} {
 		f.must(f.SetMember(f.ctx, room, user, &event.MemberEventContent{Membership: "join", Displayname: string(user)}))
 		if !f.IsInRoom(f.ctx, room, user) {
 			t.Errorf("the user %q was stored, and is not there", user)
