@@ -101,6 +101,7 @@ func conditionsOf(p *probe, all ...condition) {
 	s.list(eventcache.Room(roomA), shape)
 	s.list(list, shape)
 	s.list(eventcache.Room(roomB), "90[$a $z]")
+	s.agree()
 }
 
 // nameOf is the name that an error has for an update; "" where that is not said.
@@ -187,15 +188,15 @@ func misplaced(make func(eventcache.ChunkID, int) eventcache.Update, beyondLast 
 	}
 	add("in a gap", 20, 0, eventcache.ErrChunkIsGap)
 	add("in a gap, where the token is", 20, 1, eventcache.ErrChunkIsGap)
-	for _, index := range []int{3 + beyondLast, 4 + beyondLast, -1, math.MaxInt, math.MinInt, math.MaxInt32 + 1, 1 << 40} {
+	for _, index := range []int{3 + beyondLast, -1, math.MaxInt, math.MinInt, math.MaxInt32 + 1} {
 		add(fmt.Sprintf("at item %d of 3", index), 10, index, eventcache.ErrPosition)
 	}
 	add("in a chunk without items", 5, beyondLast, eventcache.ErrPosition)
 	return all
 }
 
-// unstorable are events that cannot be stored, and why.
-func unstorable() map[string]struct {
+// unstorable are events that cannot be stored, and why; n of them for what is no JSON object.
+func unstorable(n int) map[string]struct {
 	event eventcache.Event
 	err   error
 } {
@@ -211,7 +212,7 @@ func unstorable() map[string]struct {
 		"without Raw":                    {eventcache.Event{ID: "$x", Type: "m.room.message"}, eventcache.ErrNotJSON},
 		"of JSON that is nested too far": {ev("$x", rawly(nested(100_000))), eventcache.ErrNotJSON},
 	}
-	for _, text := range notJSON {
+	for _, text := range notJSON[:n] {
 		all[fmt.Sprintf("of which Raw is %.40q", text)] = row{ev("$x", rawly(text)), eventcache.ErrNotJSON}
 	}
 	return all
@@ -219,7 +220,7 @@ func unstorable() map[string]struct {
 
 // notJSON is what is no JSON object.
 var notJSON = []string{
-	" ", "null", "true", "0", `"$x"`, "[]", `[{"event_id":"$x"}]`, "{", `{"event_id":"$x"`, `{"event_id":"$x"}}`, `{"event_id":"$x"} {}`, "{}{}",
+	"[]", `{"event_id":"$x"`, " ", "null", "true", "0", `"$x"`, `[{"event_id":"$x"}]`, "{", `{"event_id":"$x"}}`, `{"event_id":"$x"} {}`, "{}{}",
 	`{event_id:"$x"}`, `{'event_id':'$x'}`, `{"a":1,}`, "{\"a\":\"\x01\"}", "\xef\xbb\xbf{}", "\x00{}", "{}\x00", `{"a":NaN}`, "\xff", "not JSON",
 }
 
@@ -242,7 +243,7 @@ func casePushConditions(p *probe) {
 	for _, index := range []int{0, 1, 2} { // there is an item already
 		all = append(all, condition{fmt.Sprint("at item ", index), push(10, index, ev("$x")), eventcache.ErrPosition, 10, index})
 	}
-	for name, bad := range unstorable() {
+	for name, bad := range unstorable(2) {
 		all = append(all,
 			condition{"an event " + name, push(10, 3, bad.event), bad.err, 10, 0},
 			condition{"among others an event " + name, push(5, 0, ev("$x1"), ev("$a", body("changed")), bad.event, ev("$x3")), bad.err, 5, 2})
@@ -258,7 +259,7 @@ func casePushConditions(p *probe) {
 
 func caseReplaceConditions(p *probe) {
 	all := misplaced(func(chunk eventcache.ChunkID, index int) eventcache.Update { return replace(chunk, index, ev("$x")) }, 0)
-	for name, bad := range unstorable() {
+	for name, bad := range unstorable(2) {
 		all = append(all, condition{"an event " + name, replace(10, 1, bad.event), bad.err, 10, 1})
 	}
 	conditionsOf(p, all...)
@@ -351,15 +352,15 @@ func caseAtomic(p *probe) {
 	p.is("SaveEvents with one event that has no id", err, eventcache.ErrNoEventID)
 	s.unchanged("SaveEvents, which was refused,", before)
 	var many []eventcache.Update
-	for i := range 1000 {
+	for i := range 200 {
 		many = append(many, push(10, i+1, ev(id.EventID(fmt.Sprint("$many", i)))))
 	}
 	many = append(many, push(10, 0, ev("$wrong")))
 	err = s.Apply(p.ctx, list, many)
-	p.is("Apply of 1001 updates, of which the last does not fit,", err, eventcache.ErrPosition)
+	p.is("Apply of 201 updates, of which the last does not fit,", err, eventcache.ErrPosition)
 	var wrong *eventcache.UpdateError
-	if errors.As(err, &wrong) && wrong.Number != 1000 {
-		p.broken("the update that does not fit was number 1000; the error says %d", wrong.Number)
+	if errors.As(err, &wrong) && wrong.Number != 200 {
+		p.broken("the update that does not fit was number 200; the error says %d", wrong.Number)
 	}
 	s.unchanged("Apply, which was refused,", before)
 }

@@ -58,52 +58,52 @@ func (s *subject) refusedLease(key, holder string, d time.Duration) {
 	}
 }
 
-const long = time.Hour // longer than any case
+const anHour = time.Hour // longer than any case
 
 func caseLeases(p *probe) {
 	s := p.realClock(p.newDir())
 	s.taken("key", "one", 0, 1)
-	s.taken("key", "one", long, 1)
-	s.taken("key", "one", long, 1)
-	s.refusedLease("key", "two", long)
+	s.taken("key", "one", anHour, 1)
+	s.taken("key", "one", anHour, 1)
+	s.refusedLease("key", "two", anHour)
 	s.refusedLease("key", "two", time.Millisecond)
 	s.refusedLease("key", "two", 0) // which releases nothing of another holder's
-	s.refusedLease("key", "three", long)
+	s.refusedLease("key", "three", anHour)
 	s.taken("key", "one", 30*time.Millisecond, 1) // extends, or shortens
 	p.eventually("a lease of 30 ms can be taken by another holder", func() bool {
-		generation, ok, err := s.TakeLease(p.ctx, "key", "two", long)
+		generation, ok, err := s.TakeLease(p.ctx, "key", "two", anHour)
 		p.must("TakeLease", err)
 		if ok && generation != 2 {
 			p.broken("a lease that another holder has taken over has generation %d, and not 2", generation)
 		}
 		return ok
 	})
-	s.refusedLease("key", "one", long)
-	s.taken("key", "two", long, 2)
+	s.refusedLease("key", "one", anHour)
+	s.taken("key", "two", anHour, 2)
 	s.taken("key", "two", 0, 2) // released: free at once
-	s.taken("key", "one", long, 3)
-	s.refusedLease("key", "two", long)
+	s.taken("key", "one", anHour, 3)
+	s.refusedLease("key", "two", anHour)
 	s.taken("key", "one", 0, 3)
-	s.taken("key", "one", long, 3) // nobody was in between
+	s.taken("key", "one", anHour, 3) // nobody was in between
 	s.taken("key", "one", 0, 3)
 	s.taken("key", "two", 0, 4)
-	s.taken("key", "two", long, 4)
-	s.refusedLease("key", "one", long)
-	s.taken("key", "two", long, 4)
-	s.taken("new", "two", long, 1)
+	s.taken("key", "two", anHour, 4)
+	s.refusedLease("key", "one", anHour)
+	s.taken("key", "two", anHour, 4)
+	s.taken("new", "two", anHour, 1)
 }
 
 func caseLeaseKeys(p *probe) {
 	s := p.realClock(p.newDir())
 	keys := slices.Compact(slices.Sorted(slices.Values(slices.Concat(strange, injections, []string{""}))))
 	for i, key := range keys {
-		s.taken(key, fmt.Sprint("holder", i), long, 1)
+		s.taken(key, fmt.Sprint("holder", i), anHour, 1)
 	}
 	for i, key := range keys {
-		s.refusedLease(key, "another", long)
+		s.refusedLease(key, "another", anHour)
 		s.taken(key, fmt.Sprint("holder", i), 0, 1)
-		s.taken(key, key, long, 2)
-		s.refusedLease(key, key+"\x00", long)
+		s.taken(key, key, anHour, 2)
+		s.refusedLease(key, key+"\x00", anHour)
 	}
 }
 
@@ -116,7 +116,7 @@ func caseLeaseRace(p *probe) {
 		var all []func()
 		for i := range holders {
 			all = append(all, func() {
-				generation, ok, err := s.TakeLease(p.ctx, "key", name(i), long)
+				generation, ok, err := s.TakeLease(p.ctx, "key", name(i), anHour)
 				p.must("TakeLease", err)
 				if ok {
 					generations[i] = generation
@@ -146,10 +146,10 @@ func caseLeaseSurvives(p *probe) {
 	s := p.realClock(dir)
 	check := func(what string) {
 		p.context(what, func() {
-			s.taken("key", "one", long, 1)
-			s.refusedLease("key", "two", long)
-			s.taken("second", "two", long, 2)
-			s.refusedLease("second", "one", long)
+			s.taken("key", "one", anHour, 1)
+			s.refusedLease("key", "two", anHour)
+			s.taken("second", "two", anHour, 2)
+			s.refusedLease("second", "one", anHour)
 		})
 	}
 	s.taken("second", "one", 0, 1)

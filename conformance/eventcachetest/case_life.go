@@ -73,7 +73,7 @@ func casePauses(p *probe) {
 	variedRoom(s, roomA)
 	everyKind(s, roomB)
 	s.save(roomC, everyField("$every"))
-	for i := range 5 {
+	for i := range 3 {
 		before := s.dump()
 		for range 2 { // pausing what is paused, resuming what runs
 			p.must("Pause", s.Pause(p.ctx))
@@ -82,14 +82,15 @@ func casePauses(p *probe) {
 			p.must("Resume", s.Resume(p.ctx))
 		}
 		s.unchanged("a Pause and a Resume", before)
+		s.agree()
 		which := id.EventID(fmt.Sprint("$round", i))
 		s.apply(eventcache.Room(roomA), push(4, 3+i, ev(which)))
 		s.save(roomC, ev(which))
 		p.must("RememberThread", s.RememberThread(p.ctx, roomB, which))
 	}
-	s.list(eventcache.Room(roomA), "8(\xff\x00 token) 1[$shared $in0] 2(token) 3() 9223372036854775807[] 4[$every $\xff strange \x00 $shared $round0 $round1 $round2 $round3 $round4]")
-	s.events(roomC, eventcache.Filter{}, "$every $round0 $round1 $round2 $round3 $round4")
-	s.threads(roomB, "$t1", "$t2", "$remembered", "$round0", "$round1", "$round2", "$round3", "$round4")
+	s.list(eventcache.Room(roomA), "8(\xff\x00 token) 1[$shared $in0] 2(token) 3() 9223372036854775807[] 4[$every $\xff strange \x00 $shared $round0 $round1 $round2]")
+	s.events(roomC, eventcache.Filter{}, "$every $round0 $round1 $round2")
+	s.threads(roomB, "$t1", "$t2", "$remembered", "$round0", "$round1", "$round2")
 }
 
 func caseReopen(p *probe) {
@@ -108,6 +109,7 @@ func caseReopen(p *probe) {
 		s.close()
 		s = p.openWith(dir, p.options())
 		s.unchanged("closing and opening again", before)
+		s.agree()
 	}
 	again(func() {})
 	again(func() { s.apply(eventcache.Room(roomA), eventcache.Clear{}) })

@@ -156,6 +156,7 @@ func caseAnyOperations(p *probe) {
 			}
 		}
 		compare()
+		s.agree(rooms...)
 	})
 }
 

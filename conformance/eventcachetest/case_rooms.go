@@ -392,12 +392,12 @@ func caseCleanUp(p *probe) {
 	}
 	s.unchanged("CleanUp with a negative time", before)
 	// More than one small transaction's worth.
-	for i := range 20 {
+	for i := range 8 {
 		s.save(roomC, evs(numbered(fmt.Sprint("many", i, "-"), 100)...)...)
 	}
 	s.fill(eventcache.Pinned(roomC), evs(numbered("many7-", 100)...)...)
 	p.clock.add(day)
-	s.cleanUp(time.Hour, 1901) // and $old
+	s.cleanUp(time.Hour, 701) // and $old
 	s.stats(eventcache.RoomStats{Room: roomC, Lists: 1, Chunks: 1, Events: 100, Bytes: bytesOf(numbered("many7-", 100)...)})
 }
 

@@ -72,6 +72,7 @@ func caseTransfer(p *probe) {
 		if got := other.dump(); got != original {
 			p.broken("%s: the other store has something else than the first:\n%s", what, difference(original, got))
 		}
+		other.agree()
 	}
 	other.save(roomB, ev("$b"))
 	load("into a store that does not know the room")
@@ -152,7 +153,7 @@ func caseTransferBroken(p *probe) {
 			if got != room {
 				p.broken("Import returned the room %q, and the export is of %q", got, room)
 			}
-			if want, is := string(mustExport(p, m, room)), string(s.export(room)); len(want) != len(is) {
+			if want, is := m.room(room).text(), p.exported(p.ctx, s.Store, room).text(); want != is {
 				p.broken("after Import the room has something else than the export:\n%s", difference(want, is))
 			}
 			// As it was before.
@@ -169,7 +170,7 @@ func caseTransferBroken(p *probe) {
 		without := slices.Delete(slices.Clone(lines), i, i+1)
 		try(fmt.Sprintf("without line %d", i+1), strings.Join(without, ""))
 		try(fmt.Sprintf("with line %d twice", i+1), strings.Join(slices.Insert(slices.Clone(lines), i, lines[i]), ""))
-		if i > 0 {
+		if i > 0 && i%3 == 0 {
 			swapped := slices.Clone(lines)
 			swapped[i-1], swapped[i] = swapped[i], swapped[i-1]
 			try(fmt.Sprintf("with the lines %d and %d exchanged", i, i+1), strings.Join(swapped, ""))
@@ -196,18 +197,12 @@ func caseTransferBroken(p *probe) {
 		}
 		try(what, text)
 	}
-	step := tier.Count(23, 3, 1)
+	step := tier.Count(29, 3, 1)
 	for i := 0; i < len(export); i += step {
 		b := []byte(export)
 		b[i] ^= 1 << (i % 8)
 		try(fmt.Sprintf("with byte %d changed", i), string(b))
 	}
-}
-
-func mustExport(p *probe, s contents, room id.RoomID) []byte {
-	var b bytes.Buffer
-	p.must("Export", s.Export(p.ctx, room, &b))
-	return b.Bytes()
 }
 
 var errOfReader, errOfWriter = errors.New("the reader's own error"), errors.New("the writer's own error")

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/event"
@@ -244,18 +243,4 @@ func exportAt(ctx context.Context, s contents, room id.RoomID) ([]byte, error) {
 	var b bytes.Buffer
 	err := s.Export(ctx, room, &b)
 	return b.Bytes(), err
-}
-
-// sameExport compares what exports say, in whatever order they say it.
-func sameExport(p *probe, a, b string) bool {
-	var texts []string
-	for _, export := range []string{a, b} {
-		m := newModel(p.clock.now)
-		room, err := m.Import(p.ctx, strings.NewReader(export))
-		if err != nil {
-			p.fatal("an export cannot be read: %v", err)
-		}
-		texts = append(texts, dump(p.ctx, p, m, room))
-	}
-	return texts[0] == texts[1]
 }

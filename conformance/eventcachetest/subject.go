@@ -230,9 +230,6 @@ func (s *subject) export(room id.RoomID) []byte {
 	return b.Bytes()
 }
 
-// dump is everything that the store says of some rooms, in one text, to be compared before and after.
-func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.ctx, s.p, s.Store, rooms...) }
-
 // contents is what a store has, as the model has it, too.
 type contents interface {
 	eventcache.Chunks
@@ -240,6 +237,11 @@ type contents interface {
 	eventcache.Rooms
 	eventcache.Transfer
 }
+
+// dump is everything that a store has, of the rooms that it lists and of those that are named, in one
+// text, to be compared before and after and with that of another store. It is read in few calls, since
+// it is read often; that other methods say the same is for agree to find out.
+func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.ctx, s.p, s.Store, rooms...) }
 
 func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string {
 	var b strings.Builder
@@ -251,43 +253,69 @@ func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string 
 	}
 	slices.Sort(rooms)
 	for _, room := range slices.Compact(rooms) {
-		stats, err := s.RoomStats(ctx, room)
-		p.must("RoomStats", err)
-		fmt.Fprintf(&b, "room %q: %+v\n", room, stats)
-		threads, err := s.Threads(ctx, room)
-		p.must("Threads", err)
-		fmt.Fprintf(&b, "threads %q\n", threads)
-		events, err := s.FindEvents(ctx, room, eventcache.Filter{})
-		p.must("FindEvents", err)
-		known := map[id.EventID]eventcache.Event{}
-		for _, e := range events {
-			fmt.Fprintf(&b, "event %s\n", draw(e))
-			known[e.ID] = e
-		}
-		var export bytes.Buffer
-		p.must("Export", s.Export(ctx, room, &export))
-		exported := newModel(time.Now)
-		if _, err := exported.Import(ctx, &export); err != nil {
-			p.fatal("what Export has written cannot be read: %v", err)
-		}
-		r := exported.room(room)
-		for _, list := range slices.SortedFunc(maps.Keys(r.lists), compareLists) {
-			chunks, err := s.LoadAllChunks(ctx, list)
-			p.must("LoadAllChunks", err)
-			fmt.Fprintf(&b, "list %q: %s\n", list, shape(chunks))
-			if !sameChunks(chunks, r.chunks(list)) {
-				fmt.Fprintf(&b, "which Export writes as: %s\n", shape(r.chunks(list)))
-			}
-			for _, c := range chunks {
-				for _, e := range c.Items {
-					if !sameEvent(known[e.ID], e) {
-						fmt.Fprintf(&b, "which has an event that FindEvents does not have like that: %s\n", draw(e))
-					}
-				}
-			}
-		}
+		b.WriteString(p.exported(ctx, s, room).text())
 	}
 	return b.String()
+}
+
+// exported is a room as Export writes it.
+func (p *probe) exported(ctx context.Context, s contents, room id.RoomID) *modelRoom {
+	m := newModel(time.Now)
+	if _, err := m.Import(ctx, bytes.NewReader(mustExport(p, s, room))); err != nil {
+		p.fatal("what Export has written cannot be read: %v", err)
+	}
+	return m.room(room)
+}
+
+func mustExport(p *probe, s contents, room id.RoomID) []byte {
+	var b bytes.Buffer
+	p.must("Export", s.Export(p.ctx, room, &b))
+	return b.Bytes()
+}
+
+// text is everything of a room.
+func (r *modelRoom) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "threads %q\n", r.threads)
+	for _, e := range r.sorted() {
+		fmt.Fprintf(&b, "event %s\n", draw(e.Event))
+	}
+	for _, list := range slices.SortedFunc(maps.Keys(r.lists), compareLists) {
+		fmt.Fprintf(&b, "list %q: %s\n", list, shape(r.chunks(list)))
+	}
+	return b.String()
+}
+
+// agree checks that every method that reads says of these rooms, and of those that the store lists, what Export says.
+func (s *subject) agree(rooms ...id.RoomID) {
+	p := s.p
+	all, err := s.AllRoomStats(p.ctx)
+	p.must("AllRoomStats", err)
+	for _, stats := range all {
+		s.stats(stats)
+		rooms = append(rooms, stats.Room)
+	}
+	slices.Sort(rooms)
+	for _, room := range slices.Compact(rooms) {
+		r := p.exported(p.ctx, s.Store, room)
+		s.threads(room, r.threads...)
+		var events []eventcache.Event
+		for _, e := range r.sorted() {
+			events = append(events, e.Event)
+		}
+		found, err := s.FindEvents(p.ctx, room, eventcache.Filter{})
+		p.must("FindEvents", err)
+		if !slices.EqualFunc(found, events, sameEvent) {
+			p.broken("of %s FindEvents returned %s\nand Export has written %s, or not the same events", short(string(room)), short(ids(found)), short(ids(events)))
+		}
+		for list := range r.lists {
+			chunks := r.chunks(list)
+			if got := s.chunks(list); !sameChunks(got, chunks) {
+				p.broken("of %s LoadAllChunks returned %s\nand Export has written %s, or not the same events", short(list.String()), short(shape(got)), short(shape(chunks)))
+			}
+			s.list(list, shape(chunks))
+		}
+	}
 }
 
 // unchanged checks that a dump is still the same.
