@@ -67,8 +67,9 @@ func TestHolderChild(t *testing.T) {
 	}
 }
 
-// copyFile copies a file without opening it in this process.
-func copyFile(t *testing.T, from, to string) {
+// copyAll copies the files of a directory without opening any of them in this
+// process: to close one that SQLite has open here would drop SQLite's locks.
+func copyAll(t *testing.T, from, to string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCopyChild$")
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", copyVariable+"="+from+"\n"+to)
@@ -86,7 +87,5 @@ func TestCopyChild(t *testing.T) {
 	if !ok {
 		t.Skip("only runs as the child of a test")
 	}
-	content, err := os.ReadFile(from)
-	must(t, err)
-	must(t, os.WriteFile(to, content, 0o600))
+	must(t, os.CopyFS(to, os.DirFS(from)))
 }

@@ -1,11 +1,9 @@
 package storekit_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -117,69 +115,6 @@ func TestALeaseDoesNotWaitForAWrite(t *testing.T) {
 			return errors.Join(x.Check(ctx), x.Release(ctx))
 		}))
 	})
-}
-
-// Nothing that a user has written is in any file of an encrypted store, in
-// clear: whatever the path that it took, log and backups included.
-func TestNoClearTextInAnyFile(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
-		const marker = "MARKER-of-what-a-user-has-written"
-		dir := t.TempDir()
-		cfg := sealed(config(t, engine))
-		cfg.Database.Path, cfg.Leases = filepath.Join(dir, "notes.db"), true
-		cfg.Migrations = append(cfg.Migrations, storekit.Migration{Version: 2, Do: func(ctx context.Context, m *storekit.Migrator) error {
-			row := secret.NewRowID()
-			stored, err := m.Codec.Seal(textAt(row[:]), []byte(marker+" migrated"))
-			if err != nil {
-				return err
-			}
-			_, err = m.Exec(ctx, `INSERT INTO note (row, text) VALUES (?, ?)`, row[:], stored)
-			return err
-		}})
-		s, err := storekit.Open(ctx, cfg)
-		must(t, err)
-		clean := func(when string) {
-			t.Helper()
-			entries, err := os.ReadDir(dir)
-			must(t, err)
-			for _, e := range entries {
-				content, err := os.ReadFile(copyOf(t, filepath.Join(dir, e.Name())))
-				must(t, err)
-				if bytes.Contains(content, []byte(marker)) {
-					t.Errorf("%s, %s has the marker in clear", when, e.Name())
-				}
-			}
-		}
-		add(t, s, marker+" sealed")
-		table := s.KV(marker + " namespace")
-		must(t, table.Set(ctx, marker+" key", []byte(marker+" value")))
-		must(t, table.SetMany(ctx, map[string][]byte{marker + " many": []byte(marker + " more")}))
-		_, err = table.Delete(ctx, marker+" many")
-		must(t, err)
-		x, err := s.Leases().Hold(ctx, marker+" lease", lease.Options{Holder: marker + " holder"})
-		must(t, err)
-		clean("open")
-		must(t, s.Backup(ctx, filepath.Join(dir, "backup"), nil))
-		must(t, s.Restore(ctx, filepath.Join(dir, "backup"), storekit.RestoreOptions{}))
-		clean("after a restore")
-		must(t, s.Rotate(ctx, key(1), storekit.RotateOptions{}))
-		must(t, s.ChangeSecret(ctx, key(1), key(2)))
-		must(t, s.Optimize(ctx, storekit.OptimizeOptions{Vacuum: true}))
-		clean("after a rotation")
-		must(t, x.Release(ctx))
-		must(t, s.Pause(ctx))
-		clean("paused")
-		must(t, s.Close(ctx))
-		clean("closed")
-	})
-}
-
-// copyOf copies a file by another process: to open it here would drop SQLite's locks.
-func copyOf(t *testing.T, path string) string {
-	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
-	copyFile(t, path, to)
-	return to
 }
 
 // Wipe leaves nothing of the store.
