@@ -237,6 +237,25 @@ func TestKilledHolderIsTakenOverAfterItsTime(t *testing.T) {
 	})
 }
 
+// Whoever comes back under the name that it had before it was killed has its key at once, and nobody was in between.
+func TestWhoComesBackUnderItsNameHasItsKey(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		path := filepath.Join(t.TempDir(), "lease.db")
+		other := startChild(t, engine.Name(), path)
+		other.want("take 60000", "generation 1 true <nil>")
+		other.kill()
+		l := open(t, engine, at(path))
+		take(t, l, "key", "somebody else", time.Minute, 0)
+		x := hold(t, l, "key", by("the other process", minute)) // far from the minute
+		if x.Generation() != 1 || x.Dirty() {
+			t.Errorf("generation %d, dirty %v for the same holder; want 1 and false", x.Generation(), x.Dirty())
+		}
+		must(t, x.Check(ctx))
+		must(t, x.Release(ctx))
+		take(t, l, "key", "somebody else", time.Minute, 2)
+	})
+}
+
 // A renewal that cannot be written in time loses the lease, and its owner is told by then.
 func TestRenewalThatFailsLosesTheLease(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
