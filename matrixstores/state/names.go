@@ -13,9 +13,15 @@ import (
 // Anybody can call himself what he likes, also by a name that only looks like
 // somebody else's. So names are compared by what they look like.
 
+// maxName is the longest name, in bytes, of which is told what it looks like. Servers allow a quarter of it.
+const maxName = 1024
+
 // NameKey returns under which key a name is stored: two names have the same key if they look the same. It is never empty,
-// and it is there for any string. What has nothing visible in it is only the same as itself.
+// and it is there for any string. What has nothing visible in it, or more than 1024 bytes, is only the same as itself.
 func NameKey(name string) string {
+	if len(name) > maxName {
+		return "r" + strings.ToValidUTF8(name, "\uFFFD")
+	}
 	if seen := NormalizeName(name); seen != "" {
 		return "n" + seen
 	}
@@ -110,8 +116,11 @@ func normalizeASCII(name string) (seen string, ok bool) {
 }
 
 // InherentlyAmbiguous says whether a name is to be shown with the user's id even if nobody else has it: it looks like an id of a user, or
-// has something in it that is invisible or changes the direction of writing, or nothing visible at all.
+// has something in it that is invisible or changes the direction of writing, or nothing visible at all, or is longer than 1024 bytes.
 func InherentlyAmbiguous(name string) bool {
+	if len(name) > maxName {
+		return true
+	}
 	seen := NormalizeName(name)
 	if seen == "" {
 		return true
