@@ -1,0 +1,42 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/mediatest"
+	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/matrixstores/media"
+	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
+	"github.com/quiesce-go/quiesce/storekit/secret"
+)
+
+// TestMediaContract: the media store gives the answers of the contract, on both engines, encrypted or not.
+func TestMediaContract(t *testing.T) {
+	onVariants(t, func(t *testing.T, engine sqlite.Engine, s secret.Secret) {
+		mediatest.Run(t, func() *mediatest.Harness { return mediaHarness(engine, s) })
+	})
+}
+
+func mediaPath(dir string) string { return filepath.Join(dir, "media.db") }
+
+func mediaHarness(engine sqlite.Engine, s secret.Secret) *mediatest.Harness {
+	h := &mediatest.Harness{
+		Open: func(ctx context.Context, dir string, o mediatest.Options) (media.Store, error) {
+			return sqlitestore.OpenMedia(ctx, sqlitestore.MediaConfig{Cleaned: o.Cleaned, Config: sqlitestore.Config{
+				Database: sqlite.Config{
+					Engine: engine, Path: mediaPath(dir), Verify: true,
+					Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
+				},
+				Clock: o.Clock, Secret: s,
+			}})
+		},
+		Files: filesOf(mediaPath),
+	}
+	if s.None() {
+		h.Without = map[conformance.Capability]string{conformance.Encryption: "this one is plain"}
+	}
+	return h
+}
