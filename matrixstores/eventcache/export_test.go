@@ -68,6 +68,7 @@ func small() []eventcache.ExportLine {
 		eventcache.ExportList{List: eventcache.Room("!r")},
 		eventcache.ExportChunk{ID: 7, Next: 3},
 		eventcache.ExportItems{At: eventcache.Position{Chunk: 7}, Events: []id.EventID{"$a", "$b", "$a"}},
+		eventcache.ExportItems{At: eventcache.Position{Chunk: 7, Index: 3}, Events: []id.EventID{"$b"}},
 		eventcache.ExportChunk{ID: 3, Previous: 7, Next: 9, Gap: &eventcache.Gap{}},
 		eventcache.ExportChunk{ID: 9, Previous: 3},
 		eventcache.ExportList{List: eventcache.Thread("!r", "$a")},
@@ -227,7 +228,10 @@ func TestExportItemsNeedNoLongLine(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	for i := range n {
 		e := id.EventID(fmt.Sprint("$", i))
-		if i < 12 {
+		switch {
+		case i == 0:
+			e += id.EventID(strings.Repeat("x", 1_500_000)) // more than a line is to have, and it must be in one
+		case i < 12:
 			e += id.EventID(long)
 		}
 		ids = append(ids, e)
