@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -64,5 +65,7 @@ func short(text string) string {
 
 // name is a request in a finding.
 func name(r media.Request) string { return fmt.Sprintf("%v of %s", r.Format, short(string(r.URI))) }
+
+const hour = time.Hour
 
 func ptr[T any](v T) *T { return &v }

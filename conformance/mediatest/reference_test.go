@@ -88,7 +88,10 @@ func (s *reference) inForce() media.Policy {
 func (s *reference) Policy() media.Policy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.inForce()
+	return copied(s.inForce())
+}
+
+func copied(p media.Policy) media.Policy {
 	return media.Policy{
 		MaxCacheSize: again(p.MaxCacheSize), MaxFileSize: again(p.MaxFileSize),
 		LastAccessExpiry: again(p.LastAccessExpiry), CleanupFrequency: again(p.CleanupFrequency),
@@ -244,7 +247,7 @@ func (s *reference) SetPolicy(ctx context.Context, p media.Policy) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	err := s.write(ctx, func() error { s.policy = &p; return nil })
+	err := s.write(ctx, func() error { s.policy = ptr(copied(p)); return nil })
 	if err == nil {
 		s.opportunity()
 	}

@@ -2,9 +2,14 @@ package mediatest
 
 import (
 	"flag"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
 func TestMain(m *testing.M) {
@@ -17,4 +22,33 @@ func TestMain(m *testing.M) {
 // TestOfTheReference: the suite has nothing to say against a store that is obviously right.
 func TestOfTheReference(t *testing.T) {
 	Run(t, func() *Harness { return openHarness("") })
+}
+
+// TestOfTheReferenceWithAGate: nor against one that refuses work while paused, and lives in a sealed file.
+func TestOfTheReferenceWithAGate(t *testing.T) {
+	Run(t, func() *Harness { return strictHarness("") })
+}
+
+// TestEveryMethodIsCalled: the cases about pauses, contexts and Close call every method that there is.
+func TestEveryMethodIsCalled(t *testing.T) {
+	called := map[string]bool{}
+	for _, c := range calls() {
+		method, _, _ := strings.Cut(c.method, ",")
+		called[strings.TrimSuffix(method, " of much")] = true
+	}
+	check := func(of reflect.Type, prefix string, not []string) {
+		for i := range of.NumMethod() {
+			name := of.Method(i).Name
+			if called[prefix+name] == slices.Contains(not, name) {
+				t.Errorf("whether calls has %s%s is %v", prefix, name, called[prefix+name])
+			}
+			delete(called, prefix+name)
+		}
+	}
+	check(reflect.TypeFor[media.Store](), "", lifeMethods)
+	check(reflect.TypeFor[media.Reader](), "Reader.", streamMethods)
+	check(reflect.TypeFor[media.Writer](), "Writer.", streamMethods)
+	if len(called) > 0 {
+		t.Errorf("calls has what is no method: %v", called)
+	}
 }

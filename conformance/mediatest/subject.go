@@ -366,3 +366,13 @@ func (s *subject) everyWay(r media.Request, data []byte) {
 func ofPause(err error) bool {
 	return errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted)
 }
+
+// state checks the state, which a store reports at every moment.
+func (s *subject) state(want lifecycle.State) {
+	if got := s.State(); got != want {
+		s.p.Broken("the state is %v and not %v", got, want)
+	}
+}
+
+// waiting is a context under which work waits for a Resume.
+func waiting(ctx context.Context) context.Context { return lifecycle.WithPolicy(ctx, lifecycle.Wait) }
