@@ -17,9 +17,9 @@ import (
 // needed; how much there is together, the table total. So it costs what it removes.
 
 const (
-	selectTooLarge = `SELECT content, size FROM media WHERE ignore_policy = 0 AND size > ? LIMIT ?`
-	selectExpired  = `SELECT content, size FROM media WHERE ignore_policy = 0 AND last_access <= ? ORDER BY last_access, id LIMIT ?`
-	selectTotals   = `SELECT ignore_policy, contents, bytes FROM total WHERE ignore_policy IN (0, 1)`
+	selectTooLarge = `SELECT content, size FROM media INDEXED BY media_large WHERE ignore_policy = 0 AND size > ? LIMIT ?`
+	selectExpired  = `SELECT content, size FROM media INDEXED BY media_unread WHERE ignore_policy = 0 AND last_access <= ? ORDER BY last_access, id LIMIT ?`
+	selectTotals   = `SELECT ignore_policy, contents, bytes FROM total`
 	selectTotal    = `SELECT bytes FROM total WHERE ignore_policy = 0`
 
 	freePages  = `PRAGMA freelist_count`
