@@ -59,7 +59,7 @@ var readerCases = []Case{
 
 func caseTestReader(p *probe) {
 	s := p.open()
-	for i, size := range []int{0, 1, 7, 1000, 5000} {
+	for i, size := range []int{0, 1, 7, 700, 2000} {
 		data := bytesOf(i, size)
 		s.add(file("a"), data)
 		if err := iotest.TestReader(s.opened(file("a")), data); err != nil {

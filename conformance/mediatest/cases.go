@@ -15,4 +15,7 @@ var cases = slices.Concat(
 	autoCases,
 	leaseCases,
 	lifeCases,
+	randomCases,
+	concurrentCases,
+	stormCases,
 )

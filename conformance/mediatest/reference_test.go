@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
 	"slices"
 	"sync"
 	"time"
@@ -147,10 +146,6 @@ func (s *reference) Get(ctx context.Context, r media.Request) (data []byte, foun
 	})
 	s.opportunity()
 	return data, found, err
-}
-
-func pixels(f media.Format) *big.Int {
-	return new(big.Int).Mul(big.NewInt(int64(f.Width)), big.NewInt(int64(f.Height)))
 }
 
 func (s *reference) GetForURI(ctx context.Context, uri id.ContentURIString) (data []byte, r media.Request, found bool, err error) {

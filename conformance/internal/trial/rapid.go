@@ -9,16 +9,19 @@ import (
 
 // Rapidly checks a property so many times, and makes what breaks it as small as it can.
 func (t *T) Rapidly(times int, property func(*rapid.T)) {
-	n, failed := 0, false
-	rapid.Check(&asTB{t: t}, func(r *rapid.T) {
-		if n++; n > times && !failed { // rapid has a count of its own, of which this is a part
-			return
-		}
-		ok := false
-		defer func() { failed = failed || !ok || r.Failed() }()
-		property(r)
-		ok = true
-	})
+	for left := times; left > 0 && !t.Over(); { // rapid has a count of its own, which may be less
+		n, failed := 0, false
+		rapid.Check(&asTB{t: t}, func(r *rapid.T) {
+			if n++; n > left && !failed {
+				return
+			}
+			ok := false
+			defer func() { failed = failed || !ok || r.Failed() }()
+			property(r)
+			ok = true
+		})
+		left -= n
+	}
 }
 
 // asTB is a T as rapid wants it.

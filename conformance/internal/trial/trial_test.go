@@ -80,3 +80,16 @@ func TestTheWatchdog(t *testing.T) {
 }
 
 func theCallThatHangs(let <-chan struct{}) { <-let }
+
+// TestRapidly: a property is checked as often as was asked for, however often that is.
+func TestRapidly(t *testing.T) {
+	for _, times := range []int{1, 7, 100, 101, 350} {
+		n := 0
+		r := run(time.Minute, func(t *T) {
+			t.Rapidly(times, func(r *rapid.T) { n++; rapid.Bool().Draw(r, "something") })
+		})
+		if n != times || len(r.Findings) != 0 {
+			t.Errorf("a property that was to be checked %d times was checked %d times; findings %v", times, n, r.Findings)
+		}
+	}
+}

@@ -1,0 +1,492 @@
+package mediatest
+
+// A pause at any moment of any operation loses nothing and does nothing twice.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/internal/tier"
+	"github.com/quiesce-go/quiesce/lifecycle"
+	"github.com/quiesce-go/quiesce/matrixstores/media"
+)
+
+var stormCases = []Case{
+	{
+		Name:    "pauses-at-any-moment",
+		Promise: "under a storm of pauses that interrupt and sever, an operation that returned nil has happened once, and one that returned an error of the pause has not happened at all; streams go on where they were",
+		Origins: from("contract", "OBS-34"), Needs: needs(conformance.Gate), run: func(p *probe) { storm(p, lifecycle.Fail) },
+	},
+	{
+		Name:    "waiting-through-pauses",
+		Promise: "under a storm of pauses, with the policy Wait, the same is true, and whoever waits gets through",
+		Origins: from("contract"), Needs: needs(conformance.Gate), run: func(p *probe) { storm(p, lifecycle.Wait) },
+	},
+	{
+		Name:    "an-interrupted-change",
+		Promise: "a large Add, Commit or RemoveForURI that a pause has cut off has changed nothing, and happens when it is asked for again; of a large Write that was cut off the rest can be written",
+		Origins: from("contract"), Needs: needs(conformance.Gate), run: caseInterrupted,
+	},
+}
+
+// limit is the largest content that obeys the policy in a storm. Larger ones whose
+// flag was cleared are removed by one of the cleanings in it, or by the last.
+const limit = 150 * kib
+
+func storm(p *probe, policy lifecycle.Policy) {
+	dir, o := p.Dir(), p.options()
+	o.WhenPaused, o.Timeout, o.Grace = policy, 10*time.Second, time.Millisecond
+	s := p.openIn(dir, o)
+	inForce := media.NoLimits().WithMaxFileSize(limit)
+	s.policy(inForce)
+	var over atomic.Bool
+	seed, pauses := rand.Uint64(), 0
+	all := []func(){func() {
+		defer over.Store(true)
+		pauses = pauser(p, s, rand.New(rand.NewPCG(seed, 0)))
+	}}
+	var writers []*stormWriter
+	for i := range 3 {
+		w := &stormWriter{p: p, s: s, r: rand.New(rand.NewPCG(seed, uint64(i+1))), number: i, m: &model{now: func() int64 { return 0 }, policy: inForce}}
+		writers = append(writers, w)
+		all = append(all, func() {
+			for n := 0; (!over.Load() || n < 30) && !p.Over(); n++ {
+				w.step()
+			}
+			w.finish()
+		})
+	}
+	all = append(all, func() { keeper(p, s, &over) })
+	p.About(fmt.Sprintf("seed %d", seed), func() {
+		p.All(all...)
+		if p.Over() {
+			return
+		}
+		done, err := s.Clean(p.Ctx)
+		p.Must("Clean", err)
+		if !done.Ran {
+			p.Broken("Clean did not run, when nobody else cleaned")
+		}
+		check := func(when string) {
+			want := media.Stats{}
+			for _, w := range writers {
+				w.m.clean()
+				st := w.m.stats(0)
+				want.Contents, want.Bytes, want.Ignoring = want.Contents+st.Contents, want.Bytes+st.Bytes, want.Ignoring+st.Ignoring
+				for _, r := range w.requests() {
+					if c := w.m.find(r); c == nil {
+						s.absent(r)
+					} else {
+						s.everyWay(r, c.data)
+						s.flag(r, c.ignore)
+					}
+				}
+			}
+			p.Eventually(fmt.Sprintf("%s Stats counts %+v, and no uploads", when, want), func() bool { return s.stats() == want })
+			s.inForce(when, inForce)
+		}
+		check(fmt.Sprintf("after %d pauses", pauses))
+		s.nap()
+		check("after one pause more")
+		if p.has(conformance.Files) {
+			s.reopen()
+			check("after closing and opening again")
+		}
+	})
+	p.Note("%d pauses", pauses)
+}
+
+// pauser pauses and resumes in all ways that there are, and leaves the store active. It returns how many pauses there were.
+func pauser(p *probe, s *subject, r *rand.Rand) (pauses int) {
+	begun := time.Now()
+	for pauses < tier.Count(60, 600, 6000) && !p.Over() && time.Since(begun) < p.Soon {
+		pauses++
+		ctx, cancel := p.Ctx, context.CancelFunc(func() {})
+		var overtaking <-chan struct{}
+		switch r.IntN(6) {
+		case 0: // whose time is over before it begins: interrupts and severs at once
+			ctx, cancel = context.WithDeadline(p.Ctx, time.Now().Add(-time.Second))
+		case 1, 2:
+			ctx, cancel = context.WithTimeout(p.Ctx, time.Duration(r.IntN(3000))*time.Microsecond)
+		case 3: // overtaken by a Resume
+			after := time.Duration(r.IntN(1000)) * time.Microsecond
+			overtaking = p.Go(func() { time.Sleep(after); _ = s.Resume(p.Ctx) })
+		}
+		err := s.Pause(ctx)
+		cancel()
+		held := (*lifecycle.HeldError)(nil)
+		if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) && !errors.Is(err, context.DeadlineExceeded) {
+			p.Broken("Pause returned: %v", err)
+		}
+		if overtaking != nil {
+			<-overtaking
+		}
+		if r.IntN(4) == 0 {
+			time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // paused for a while
+		}
+		p.Eventually("a store that was paused can be resumed", func() bool {
+			err := s.Resume(p.Ctx)
+			if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) {
+				p.Fatal("Resume returned: %v", err)
+			}
+			return err == nil && s.State() == lifecycle.Active
+		})
+		time.Sleep(time.Duration(r.IntN(2000)) * time.Microsecond) // work for a while
+	}
+	return pauses
+}
+
+// through repeats an operation until no pause was in its way. notDone is called after each time that one was.
+func (p *probe) through(what string, do func() error, notDone func()) {
+	for !p.Over() {
+		err := do()
+		if err == nil {
+			return
+		}
+		if !ofPause(err) {
+			p.Fatal("%s, under a storm of pauses, returned: %v", what, err)
+		}
+		notDone()
+		time.Sleep(20 * time.Microsecond)
+	}
+}
+
+// stormWriter changes contents of its own, and keeps a model of them.
+type stormWriter struct {
+	p      *probe
+	s      *subject
+	r      *rand.Rand
+	number int
+	m      *model
+	stored uint32 // counts what was stored
+	slow   media.Writer
+	slowTo media.Request
+	slowly []byte // what slow has taken
+	reader media.Reader
+	of     *modelContent
+	at     int
+}
+
+func (w *stormWriter) requests() (all []media.Request) {
+	for i := range 3 {
+		uri := fmt.Sprintf("%d of %d", i, w.number)
+		all = append(all, file(uri), thumbnail(uri, 1, 1))
+	}
+	return all
+}
+
+func (w *stormWriter) request() media.Request {
+	all := w.requests()
+	return all[w.r.IntN(len(all))]
+}
+
+// data are marked, and of any size: over the limit, too.
+func (w *stormWriter) data() ([]byte, bool) {
+	w.stored++
+	size := []int{8, 5000, 64*kib + 1, limit, limit + 1, 300 * kib}[w.r.IntN(6)]
+	return marked(w.stored, size), w.r.IntN(3) == 0
+}
+
+// nothing checks, after an operation that a pause was in the way of, that it has not happened to these.
+func (w *stormWriter) nothing(what string, all ...media.Request) {
+	for _, r := range all {
+		c := w.m.find(r)
+		var info media.Info
+		found := false
+		w.p.through("Info", func() (err error) { info, found, err = w.s.Info(w.p.Ctx, r); return err }, func() {})
+		if w.p.Over() {
+			return
+		}
+		if c != nil && !w.m.allows(len(c.data), c.ignore) && !found { // removed by a cleaning
+			w.m.remove(r)
+			continue
+		}
+		if found != (c != nil) || found && (info.Size != int64(len(c.data)) || info.IgnorePolicy != c.ignore) {
+			w.p.Fatal("%s returned an error of the pause, and %s is changed: found %v, %+v", what, name(r), found, info)
+		}
+	}
+}
+
+// do does an operation that changes these until no pause is in its way.
+func (w *stormWriter) do(what string, op func() error, all ...media.Request) {
+	w.p.through(what, op, func() { w.nothing(what, all...) })
+}
+
+func (w *stormWriter) step() {
+	p, s, ctx := w.p, w.s, w.p.Ctx
+	r, to := w.request(), w.request()
+	switch w.r.IntN(10) {
+	case 0, 1:
+		data, ignore := w.data()
+		stored := false
+		w.do("Add", func() (err error) {
+			stored, err = s.Add(ctx, r, data, media.AddOptions{IgnorePolicy: ignore})
+			return err
+		}, r)
+		if want := w.m.add(r, data, ignore); stored != want && !p.Over() {
+			p.Fatal("Add returned %v, and should have returned %v", stored, want)
+		}
+	case 2:
+		w.do("Remove", func() error { return s.Remove(ctx, r) }, r)
+		w.m.remove(r)
+	case 3:
+		w.do("RemoveForURI", func() error { return s.RemoveForURI(ctx, r.URI) }, w.requests()...)
+		w.m.removeForURI(r.URI)
+	case 4:
+		c, renamed := w.m.find(r), false
+		obey := w.r.IntN(2) == 0
+		w.do("Rename", func() (err error) {
+			renamed, err = s.Rename(ctx, r, to, media.RenameOptions{ObeyPolicy: obey})
+			return err
+		}, r, to)
+		if c != nil && !renamed && !w.m.allows(len(c.data), c.ignore) { // removed by a cleaning
+			w.m.remove(r)
+		}
+		if want := w.m.rename(r, to, obey); renamed != want && !p.Over() {
+			p.Fatal("Rename returned %v, and should have returned %v", renamed, want)
+		}
+	case 5:
+		ignore := w.r.IntN(2) == 0
+		c := w.m.find(r)
+		if c != nil && ignore && !w.m.allows(len(c.data), c.ignore) {
+			return // it may be there, or not
+		}
+		w.do("SetIgnorePolicy", func() error { return s.SetIgnorePolicy(ctx, r, ignore) }, r)
+		if c := w.m.find(r); c != nil {
+			c.ignore = ignore
+		}
+	case 6, 7:
+		w.write()
+	case 8:
+		w.read()
+	case 9:
+		var data []byte
+		found := false
+		p.through("Get", func() (err error) { data, found, err = s.Get(ctx, r); return err }, func() {})
+		w.compare("Get", r, data, found)
+	}
+}
+
+// compare checks what was read of a content.
+func (w *stormWriter) compare(what string, r media.Request, data []byte, found bool) {
+	c := w.m.find(r)
+	switch {
+	case w.p.Over():
+	case c != nil && !found && !w.m.allows(len(c.data), c.ignore): // removed by a cleaning
+		w.m.remove(r)
+	case found != (c != nil), found && !bytes.Equal(data, c.data):
+		w.p.Fatal("%s of %s: found %v, %d bytes; and it should be found: %v", what, name(r), found, len(data), c != nil)
+	}
+}
+
+// write takes a stream a step further: it begins one, writes a piece, commits, or gives it up.
+func (w *stormWriter) write() {
+	p, s, ctx := w.p, w.s, w.p.Ctx
+	if w.slow == nil {
+		r := w.request()
+		w.do("Create", func() (err error) { w.slow, err = s.Create(ctx, r, kept); return err }, r)
+		w.slowTo, w.slowly = r, nil
+		return
+	}
+	switch w.r.IntN(6) {
+	case 0:
+		stored := false
+		w.do("Commit", func() (err error) { stored, err = w.slow.Commit(); return err }, w.slowTo)
+		if p.Over() {
+			return
+		}
+		if !stored {
+			p.Fatal("Commit of what ignores the policy returned false")
+		}
+		w.m.add(w.slowTo, w.slowly, true)
+		var data []byte
+		found := false
+		p.through("Get", func() (err error) { data, found, err = s.Get(ctx, w.slowTo); return err }, func() {})
+		w.compare("Get after Commit", w.slowTo, data, found)
+		w.giveUp()
+	case 1:
+		w.giveUp()
+	default:
+		w.stored++
+		piece := marked(w.stored, []int{8, 3000, 64 * kib, 64*kib + 5, 200 * kib}[w.r.IntN(5)])
+		for len(piece) > 0 && !p.Over() {
+			n, err := w.slow.Write(piece)
+			if err != nil && !ofPause(err) || n < 0 || n > len(piece) || err == nil && n < len(piece) {
+				p.Fatal("Write of %d bytes, under a storm of pauses, returned %d, %v", len(piece), n, err)
+			}
+			w.slowly, piece = append(w.slowly, piece[:n]...), piece[n:]
+			if err != nil {
+				w.nothing("Write", w.slowTo)
+				time.Sleep(20 * time.Microsecond)
+			}
+		}
+	}
+}
+
+func (w *stormWriter) giveUp() {
+	w.p.Must("Close of a Writer", w.slow.Close())
+	w.slow = nil
+}
+
+// read takes a reading a step further.
+func (w *stormWriter) read() {
+	p, s, ctx := w.p, w.s, w.p.Ctx
+	if w.reader == nil {
+		r := w.request()
+		p.through("Open", func() (err error) { w.reader, err = s.Open(ctx, r); return err }, func() {})
+		c := w.m.find(r)
+		switch {
+		case p.Over():
+		case c != nil && w.reader == nil && !w.m.allows(len(c.data), c.ignore):
+			w.m.remove(r)
+		case (c != nil) != (w.reader != nil):
+			p.Fatal("Open of %s has found something: %v; and should have: %v", name(r), w.reader != nil, c != nil)
+		}
+		w.of, w.at = c, 0
+		return
+	}
+	buf := make([]byte, min(100*kib, len(w.of.data)-w.at))
+	n, err := io.ReadFull(w.reader, buf)
+	switch {
+	case errors.Is(err, media.ErrGone):
+		if !w.of.gone && w.m.allows(len(w.of.data), w.of.ignore) {
+			p.Fatal("Read returned ErrGone, and the content is there")
+		}
+		w.endRead()
+		return
+	case err != nil && !ofPause(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		p.Fatal("Read, under a storm of pauses, returned: %v", err)
+	}
+	if !bytes.Equal(buf[:n], w.of.data[w.at:w.at+n]) {
+		p.Fatal("Read from %d of a content that was stored whole returned other bytes", w.at)
+	}
+	if w.at += n; w.at == len(w.of.data) || w.r.IntN(8) == 0 {
+		w.endRead()
+	}
+}
+
+func (w *stormWriter) endRead() {
+	w.p.Must("Close of a Reader", w.reader.Close())
+	w.reader = nil
+}
+
+func (w *stormWriter) finish() {
+	if w.slow != nil {
+		w.giveUp()
+	}
+	if w.reader != nil {
+		w.endRead()
+	}
+}
+
+// keeper does what changes nothing that a writer could see, but for what is too large.
+func keeper(p *probe, s *subject, over *atomic.Bool) {
+	for n := 0; !over.Load() && !p.Over(); n++ {
+		generation := uint64(0)
+		for _, op := range []struct {
+			name string
+			do   func() error
+		}{
+			{"Clean", func() error { return second(s.Clean(p.Ctx)) }},
+			{"SetPolicy", func() error { return s.SetPolicy(p.Ctx, media.NoLimits().WithMaxFileSize(limit)) }},
+			{"Bytes", func() error { return second(s.Bytes(p.Ctx)) }},
+			{"Stats", func() error { return second(s.Stats(p.Ctx)) }},
+			{"Compact", func() error { return s.Compact(p.Ctx) }},
+			{"LastCleaned", func() error { return third(s.LastCleaned(p.Ctx)) }},
+			{"GetForURI", func() error { _, _, _, err := s.GetForURI(p.Ctx, mxc("1 of 1")); return err }},
+			{"TakeLease", func() (err error) {
+				generation, _, err = s.TakeLease(p.Ctx, "key", fmt.Sprint("holder ", n), 0)
+				return err
+			}},
+		} {
+			p.through(op.name, op.do, func() {})
+		}
+		if generation != uint64(n+1) && !p.Over() {
+			p.Fatal("%d holders have had a lease, one after another, and its generation is %d", n+1, generation)
+		}
+	}
+}
+
+// caseInterrupted cuts off changes that take long, at many moments of their work.
+func caseInterrupted(p *probe) {
+	dir, o := p.Dir(), p.options()
+	o.Grace = time.Microsecond
+	s := p.openIn(dir, o)
+	s.policy(media.NoLimits())
+	r, uri := file("a"), mxc("many")
+	small, large := bytesOf(1, 1000), bytesOf(2, 3*mib)
+	cut := 0
+	// during pauses in the midst of a call, and returns what that returned.
+	during := func(what string, round int, do func() error) error {
+		result := make(chan error, 1)
+		p.Go(func() { result <- do() })
+		time.Sleep(time.Duration(rand.IntN(1<<(8+round%6))) * time.Microsecond) // a moment of its work; which one does not matter
+		ctx, cancel := context.WithTimeout(p.Ctx, time.Millisecond)
+		err := s.Pause(ctx)
+		cancel()
+		held := (*lifecycle.HeldError)(nil)
+		if err != nil && !errors.As(err, &held) && !errors.Is(err, context.DeadlineExceeded) {
+			p.Broken("Pause during %s returned: %v", what, err)
+		}
+		err = <-result
+		p.Eventually("a store that was paused can be resumed", func() bool { return s.Resume(p.Ctx) == nil })
+		if err != nil && !ofPause(err) {
+			p.Broken("%s that a pause has cut off returned: %v", what, err)
+		}
+		if err != nil {
+			cut++
+		}
+		return err
+	}
+	for round := range tier.Count(6, 40, 400) {
+		if p.Over() {
+			return
+		}
+		s.add(r, small)
+		if during("a large Add", round, func() error { return second(s.Add(p.Ctx, r, large, kept)) }) != nil {
+			s.has(r, small)
+			s.obeys(r)
+			s.counts("after an Add that was cut off", media.Stats{Contents: 1, Bytes: 1000})
+			s.add(r, large, kept)
+		}
+		s.everyWay(r, large)
+
+		s.add(r, small)
+		w := s.create(r, kept)
+		taken := 0
+		if during("a large Write", round, func() (err error) { taken, err = w.Write(large); return err }) != nil {
+			if taken < 0 || taken > len(large) {
+				p.Fatal("Write returned that it has taken %d bytes of %d", taken, len(large))
+			}
+			s.has(r, small)
+			p.write(w, large[taken:], mib)
+		} else if taken != len(large) {
+			p.Broken("Write returned no error, and %d of %d bytes", taken, len(large))
+		}
+		if during("a Commit", round, func() error { return second(w.Commit()) }) != nil {
+			s.has(r, small)
+			p.commit(w)
+		}
+		s.everyWay(r, large)
+		s.counts("after Write and Commit, and pauses,", media.Stats{Contents: 1, Bytes: int64(len(large)), Ignoring: 1})
+
+		const many = 40
+		for i := range many {
+			s.add(media.Thumbnail(uri, i, i), small)
+		}
+		if during("RemoveForURI", round, func() error { return s.RemoveForURI(p.Ctx, uri) }) != nil {
+			s.counts("after a RemoveForURI that was cut off", media.Stats{Contents: many + 1, Bytes: int64(len(large) + many*len(small)), Ignoring: 1})
+			p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, uri))
+		}
+		s.noneOf(uri)
+		p.Must("Remove", s.Remove(p.Ctx, r))
+	}
+	p.Note("%d changes were cut off", cut)
+}
