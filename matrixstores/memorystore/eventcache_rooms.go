@@ -3,8 +3,6 @@ package memorystore
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io"
 	"math"
 	"slices"
 
@@ -14,7 +12,7 @@ import (
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
-// What is known of rooms as a whole: eventcache.Rooms and Transfer.
+// What is known of rooms as a whole: eventcache.Rooms.
 
 // remember makes a thread known. Other linked chunks need not be remembered, but their rooms do.
 func remember(t *memory.Txn, list eventcache.LinkedChunkID) error {
@@ -211,113 +209,4 @@ func (s *EventCache) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (r
 		removed, from = removed+some, next
 	}
 	return removed, nil
-}
-
-// Export writes a room; see eventcache.Transfer. What it writes is a snapshot.
-func (s *EventCache) Export(ctx context.Context, room id.RoomID, w io.Writer) error {
-	return s.read(ctx, "export a room", checkRoom(room), func(t *memory.Txn) error {
-		enc := eventcache.NewEncoder(w, room)
-		for e, err := range events.Get(t, "number_prefix", inRoom(room)) {
-			if err == nil {
-				err = enc.Write(eventcache.ExportEvent{Event: e.Event})
-			}
-			if err != nil {
-				return err
-			}
-		}
-		roots, err := threadsOf(t, room)
-		if err != nil {
-			return err
-		}
-		for _, root := range roots {
-			if err := enc.Write(eventcache.ExportThread{Root: root}); err != nil {
-				return err
-			}
-		}
-		var last eventcache.LinkedChunkID
-		for c, err := range chunks.Get(t, "id_prefix", inRoom(room)) {
-			if err == nil && c.list != last {
-				last = c.list
-				err = exportList(t, last, enc)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return enc.End()
-	})
-}
-
-func exportList(t *memory.Txn, list eventcache.LinkedChunkID, enc *eventcache.Encoder) error {
-	rows, err := chain(t, list)
-	if err == nil {
-		err = enc.Write(eventcache.ExportList{List: list})
-	}
-	for _, c := range rows {
-		if err == nil {
-			err = enc.Write(eventcache.ExportChunk{ID: c.id, Previous: c.previous, Next: c.next, Gap: c.gap})
-		}
-		if err == nil {
-			err = enc.Write(eventcache.ExportItems{At: eventcache.Position{Chunk: c.id}, Events: c.items})
-		}
-	}
-	return err
-}
-
-// Import reads a room; see eventcache.Transfer.
-func (s *EventCache) Import(ctx context.Context, r io.Reader) (room id.RoomID, err error) {
-	dec := eventcache.NewDecoder(r)
-	room, err = dec.Room()
-	err = s.write(ctx, "import a room", err, func(t *memory.Txn) error {
-		if err := clearRoom(t, room); err != nil {
-			return err
-		}
-		return importAll(t, room, s.now(), dec)
-	})
-	if err != nil {
-		return "", err
-	}
-	return room, nil
-}
-
-func importAll(t *memory.Txn, room id.RoomID, now int64, dec *eventcache.Decoder) error {
-	var list eventcache.LinkedChunkID
-	var chunk *chunkRow // which is stored when all of it has come
-	store := func() error {
-		if chunk == nil {
-			return nil
-		}
-		for _, event := range chunk.items {
-			if err := countPlace(t, chunk, event, 1); err != nil {
-				return err
-			}
-		}
-		return chunks.Insert(t, chunk)
-	}
-	for {
-		line, err := dec.Next()
-		if errors.Is(err, io.EOF) {
-			return store()
-		}
-		if err != nil {
-			return err
-		}
-		switch l := line.(type) {
-		case eventcache.ExportEvent:
-			err = save(t, room, now, []eventcache.Event{l.Event})
-		case eventcache.ExportThread:
-			err = remember(t, eventcache.Thread(room, l.Root))
-		case eventcache.ExportList:
-			list = l.List
-			err = remember(t, list)
-		case eventcache.ExportChunk:
-			err = store()
-			chunk = &chunkRow{list: list, id: l.ID, previous: l.Previous, next: l.Next, gap: l.Gap}
-		case eventcache.ExportItems:
-			chunk.items = append(chunk.items, l.Events...)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
