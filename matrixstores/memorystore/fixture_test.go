@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"maunium.net/go/mautrix/id"
@@ -14,10 +15,23 @@ import (
 	"github.com/quiesce-go/quiesce/matrixstores/memorystore"
 )
 
+// watchdog is for what should take no time.
+const watchdog = 30 * time.Second
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(watchdog); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v it is still not so that %s", watchdog, what)
+		}
 	}
 }
 

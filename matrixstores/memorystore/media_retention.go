@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/quiesce-go/quiesce/driver/memory"
-	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
@@ -165,17 +164,18 @@ func (m *Media) opportunity() {
 	}
 }
 
-// tidy is the job that cleans. What fails is tried again at the next opportunity, and what a pause has cut after the Resume.
+// tidy is the job that cleans. A cleaning that fails is tried again at the next
+// opportunity; one that a pause, or Close, has cut has not ended, and goes on after the Resume.
 func (m *Media) tidy(ctx context.Context) error {
 	if !m.due.Swap(false) || !m.retention.cleanupDue(m.clock()) {
 		return nil
 	}
 	cleaned, err := m.Clean(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), lifecycle.ErrPaused) {
+	if err != nil && ctx.Err() != nil {
 		m.due.Store(true)
 		return err
 	}
-	if m.told != nil && (cleaned.Ran || err != nil) {
+	if m.told != nil && cleaned.Ran {
 		m.told(cleaned, err)
 	}
 	return nil

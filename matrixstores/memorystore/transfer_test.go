@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -16,9 +15,6 @@ import (
 )
 
 const room id.RoomID = "!room:example.org"
-
-// watchdog is for what should take no time.
-const watchdog = 30 * time.Second
 
 // stuck reads or writes nothing until it is let go.
 type stuck struct {
