@@ -294,6 +294,12 @@ func caseCancelled(p *probe) {
 	}
 }
 
+func (s *subject) pauseWithin(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.p.ctx, d)
+	defer cancel()
+	return s.Pause(ctx)
+}
+
 func casePauseExport(p *probe) {
 	o := p.options()
 	o.Grace = 20 * time.Millisecond
@@ -304,7 +310,7 @@ func casePauseExport(p *probe) {
 		paused := make(chan error, 1)
 		w := &slowly{}
 		w.once = func() {
-			p.spawn(func() { paused <- s.Pause(p.ctx) }, func() {})
+			p.spawn(func() { paused <- s.pauseWithin(3 * time.Second) }, func() {})
 			p.eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
 			if i%2 == 0 { // the grace is over when it goes on
 				time.Sleep(2 * o.Grace)
@@ -369,7 +375,7 @@ func casePauseImport(p *probe) {
 		paused := make(chan error, 1)
 		lines := strings.SplitAfter(export, "\n")
 		_, err := s.Import(p.ctx, &slowReader{lines: lines, at: 1 + i*len(lines)/6, call: func() {
-			p.spawn(func() { paused <- s.Pause(p.ctx) }, func() {})
+			p.spawn(func() { paused <- s.pauseWithin(3 * time.Second) }, func() {})
 			p.eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
 			if i%2 == 0 {
 				time.Sleep(2 * o.Grace)

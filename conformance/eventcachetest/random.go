@@ -53,7 +53,8 @@ func (choose chooser) events(wrong bool) []eventcache.Event {
 }
 
 func (choose chooser) list(room id.RoomID) eventcache.LinkedChunkID {
-	return pick(choose, eventcache.Room(room), eventcache.Room(room), eventcache.Thread(room, "$1"), eventcache.Thread(room, "$2"), eventcache.Pinned(room), eventcache.Focused(room, "$1"))
+	timeline, thread := eventcache.Room(room), eventcache.Thread(room, "$1")
+	return pick(choose, timeline, timeline, timeline, thread, thread, thread, eventcache.Thread(room, "$2"), eventcache.Pinned(room), eventcache.Focused(room, "$1"))
 }
 
 // update makes an update for a chain of chunks: often one that fits.
@@ -181,7 +182,7 @@ func (choose chooser) operation(m *model, room id.RoomID, wrong bool) operation 
 		}}
 	default:
 		list := choose.list(room)
-		updates := choose.updates(m, list, wrong)
+		updates := choose.updates(m, list, wrong && choose(3) == 0)
 		return operation{fmt.Sprintf("Apply to %q: %s", list, drawUpdates(updates)), func(ctx context.Context, s contents) (string, error) {
 			return "", s.Apply(ctx, list, updates)
 		}}

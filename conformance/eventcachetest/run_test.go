@@ -1,14 +1,53 @@
 package eventcachetest
 
 import (
+	"flag"
+	"os"
+	"reflect"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Broken stores are broken on purpose: nothing about them is worth a file, or long work to make it smaller.
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "100ms"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			println(err.Error())
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
 
 // TestOfTheReference: the suite has nothing to say against a store that is obviously right.
 func TestOfTheReference(t *testing.T) {
 	Run(t, func() *Harness { return plainHarness(nil) })
+}
+
+// TestCallsAreAllMethods: what is asked of every method is asked of every method.
+func TestCallsAreAllMethods(t *testing.T) {
+	names := slices.Clone(lifeMethods)
+	for _, c := range calls() {
+		names = append(names, c.method)
+	}
+	slices.Sort(names)
+	var methods []string
+	for method := range reflect.TypeFor[eventcache.Store]().Methods() {
+		methods = append(methods, method.Name)
+	}
+	slices.Sort(methods)
+	if !slices.Equal(names, methods) {
+		t.Errorf("calls are\n%q\nand the methods of a store\n%q", names, methods)
+	}
 }

@@ -97,7 +97,8 @@ func openStrict(dir string, o Options) (*plain, error) {
 		return nil, err
 	}
 	g := &strictGate{Connections: conns}
-	s := &plain{gate: g, m: newModel(o.Clock), leases: map[string]plainLease{}}
+	m := newModel(o.Clock)
+	s := &plain{gate: g, m: m, c: m, leases: map[string]plainLease{}}
 	var turn atomic.Uint32
 	g.work = func(interrupted <-chan struct{}) {
 		if turn.Add(1)%8 == 0 { // long enough for a pause to come

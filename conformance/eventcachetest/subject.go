@@ -308,6 +308,16 @@ func (s *subject) agree(rooms ...id.RoomID) {
 		if !slices.EqualFunc(found, events, sameEvent) {
 			p.broken("of %s FindEvents returned %s\nand Export has written %s, or not the same events", short(string(room)), short(ids(found)), short(ids(events)))
 		}
+		related := newModel(time.Now)
+		related.put(room, r)
+		asked := map[id.EventID]bool{}
+		for _, e := range events {
+			if e.RelatesTo != "" && !asked[e.RelatesTo] && len(asked) < 20 {
+				asked[e.RelatesTo] = true
+				all, _ := related.FindRelations(p.ctx, room, e.RelatesTo, nil)
+				s.relations(room, e.RelatesTo, nil, relation(all))
+			}
+		}
 		for list := range r.lists {
 			chunks := r.chunks(list)
 			if got := s.chunks(list); !sameChunks(got, chunks) {
