@@ -203,7 +203,10 @@ func TestMetaIsTheSameFromItsJSON(t *testing.T) {
 		"push actions that are none":   {PushActions: []json.RawMessage{}},
 		"push actions":                 {PushActions: []json.RawMessage{json.RawMessage(`"notify"`), json.RawMessage(`{"set_tweak":"sound"}`)}},
 		"a sender that is no UTF-8":    {Decrypted: &eventcache.Decrypted{Sender: "@\xff"}},
-		"an original with HTML":        {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{"a": "<b>"}`)}},
+		"an original with HTML":        {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{"a":"<b>"}`)}},
+		"an original with spaces":      {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{"a": 1}`)}},
+		"an original with U+2028":      {Decrypted: &eventcache.Decrypted{Original: json.RawMessage("{\"a\":\"\u2028\"}")}},
+		"an original that is no UTF-8": {Decrypted: &eventcache.Decrypted{Original: json.RawMessage("{\"a\":\"\xff\"}")}},
 		"an original like sealed JSON": {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{"base64":"AA=="}`)}},
 		"an original that is no JSON":  {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{`)}},
 	} {
@@ -274,7 +277,12 @@ var wrong = map[string][]string{
 	"an empty room":                {`{"quiesce_event_cache":1,"room":""}`, `{"end":{}}`},
 	"a room that is no string":     {`{"quiesce_event_cache":1,"room":[]}`, `{"end":{}}`},
 	"a room that is no base64":     {`{"quiesce_event_cache":1,"room":{"base64":"?"}}`, `{"end":{}}`},
-	"more in the first line":       {`{"quiesce_event_cache":1,"room":"!r","thread":"$a"}`, `{"end":{"threads":1}}`},
+	"a thread in the first line":   {`{"quiesce_event_cache":1,"room":"!r","thread":"$a"}`, `{"end":{}}`},
+	"an event in the first line":   {`{"quiesce_event_cache":1,"room":"!r","event":{"id":"$a","raw":{}}}`, `{"end":{}}`},
+	"a list in the first line":     {`{"quiesce_event_cache":1,"room":"!r","list":{"kind":"room"}}`, `{"end":{}}`},
+	"a chunk in the first line":    {`{"quiesce_event_cache":1,"room":"!r","chunk":{"id":1}}`, `{"end":{}}`},
+	"items in the first line":      {`{"quiesce_event_cache":1,"room":"!r","items":{"chunk":1,"events":["$a"]}}`, `{"end":{}}`},
+	"a room in another line":       {"r", `{"room":"!r","thread":"$a"}`, `{"end":{"threads":1}}`},
 	"no end":                       {"r"},
 	"an end that counts otherwise": {"r", `{"end":{"events":1}}`},
 	"an end with more":             {"r", `{"end":{},"thread":"$a"}`},
@@ -382,6 +390,11 @@ func TestExportLineHasALimit(t *testing.T) {
 	enc := eventcache.NewEncoder(io.Discard, "!r")
 	if err := enc.Write(eventcache.ExportEvent{Event: eventcache.Event{ID: "$a", Raw: big}}); !errors.Is(err, eventcache.ErrExport) {
 		t.Errorf("an event that is too long for a line must be refused with ErrExport, not with %v", err)
+	}
+	long := eventcache.NewEncoder(io.Discard, "!r")
+	token := eventcache.Gap{Token: string(big[:eventcache.MaxExportLine])}
+	if err := errors.Join(long.Write(eventcache.ExportList{List: eventcache.Room("!r")}), long.Write(eventcache.ExportChunk{ID: 1, Gap: &token})); !errors.Is(err, eventcache.ErrExport) {
+		t.Errorf("whatever makes a line too long must be refused with ErrExport, not with %v", err)
 	}
 	if err := enc.End(); !errors.Is(err, eventcache.ErrExport) {
 		t.Errorf("after a line was refused the export cannot be ended; the error was %v", err)
