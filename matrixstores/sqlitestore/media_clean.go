@@ -17,8 +17,8 @@ import (
 // needed; how much there is together, the table total. So it costs what it removes.
 
 const (
-	selectTooLarge = `SELECT content, size FROM media INDEXED BY media_large WHERE ignore_policy = 0 AND size > ? LIMIT ?`
-	selectExpired  = `SELECT content, size FROM media INDEXED BY media_unread WHERE ignore_policy = 0 AND last_access <= ? ORDER BY last_access, id LIMIT ?`
+	selectTooLarge = `SELECT id, content, size FROM media INDEXED BY media_large WHERE ignore_policy = 0 AND size > ? LIMIT ?`
+	selectExpired  = `SELECT id, content, size FROM media INDEXED BY media_unread WHERE ignore_policy = 0 AND last_access <= ? ORDER BY last_access, id LIMIT ?`
 	selectTotals   = `SELECT ignore_policy, contents, bytes FROM total`
 	selectTotal    = `SELECT bytes FROM total WHERE ignore_policy = 0`
 
@@ -106,7 +106,7 @@ func (w *walk) some(ctx context.Context, c *sqlite.Conn) error {
 				if bytes >= removeBytes {
 					return nil
 				}
-				if err := drop(ctx, c, v.id); err != nil {
+				if err := v.drop(ctx, c); err != nil {
 					return err
 				}
 				removed, bytes = removed+1, bytes+v.size
@@ -120,15 +120,13 @@ func (w *walk) some(ctx context.Context, c *sqlite.Conn) error {
 
 // victim is a content that is to be removed.
 type victim struct {
-	id   contentID
+	ref
 	size int64
 }
 
 func victims(ctx context.Context, c *sqlite.Conn, query string, args ...any) ([]victim, error) {
 	return sqlite.Collect(c.Rows(ctx, query, args...), func(r *sqlite.Row) (v victim, err error) {
-		var id []byte
-		err = r.Scan(&id, &v.size)
-		copy(v.id[:], id)
+		err = v.scan(r, &v.size)
 		return v, err
 	})
 }

@@ -20,10 +20,10 @@ const (
 
 	selectMedia   = mediaColumns + ` WHERE uri = ? AND format = ?`
 	selectForURI  = mediaColumns + ` WHERE uri = ? ORDER BY id`
-	selectID      = `SELECT content FROM media WHERE uri = ? AND format = ?`
-	selectIDs     = `SELECT content FROM media WHERE uri = ?`
+	selectRef     = `SELECT id, content FROM media WHERE uri = ? AND format = ?`
+	selectRefs    = `SELECT id, content FROM media WHERE uri = ?`
 	insertMedia   = `INSERT INTO media (uri, format, content, size, last_access, ignore_policy, info) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	deleteMedia   = `DELETE FROM media WHERE content = ?`
+	deleteMedia   = `DELETE FROM media WHERE id = ?`
 	renameMedia   = `UPDATE media SET uri = ?, format = ?, info = ? WHERE content = ?`
 	setIgnoring   = `UPDATE media SET ignore_policy = ?1 WHERE content = ?2 AND ignore_policy <> ?1`
 	existsContent = `SELECT EXISTS (SELECT 1 FROM media WHERE content = ?)`
@@ -213,29 +213,42 @@ func (m *Media) removeIn(ctx context.Context, c *sqlite.Conn, r media.Request) e
 
 // removeAt opens nothing: what is damaged can be replaced and removed.
 func removeAt(ctx context.Context, c *sqlite.Conn, uri, format []byte) error {
-	id, there, err := idOf(ctx, c, uri, format)
+	found, there, err := refOf(ctx, c, uri, format)
 	if err != nil || !there {
 		return err
 	}
-	return drop(ctx, c, id)
+	return found.drop(ctx, c)
 }
 
-func idOf(ctx context.Context, c *sqlite.Conn, uri, format []byte) (id contentID, there bool, err error) {
-	var b []byte
-	err = c.QueryRow(ctx, selectID, uri, format).Scan(&b)
-	if errors.Is(err, sqlite.ErrNoRows) {
-		return id, false, nil
+// ref is what a content is found by when it is not to be read.
+type ref struct {
+	row int64
+	id  contentID
+}
+
+func (r *ref) scan(row *sqlite.Row, more ...any) error {
+	var id []byte
+	err := row.Scan(append([]any{&r.row, &id}, more...)...)
+	copy(r.id[:], id)
+	return err
+}
+
+func refOf(ctx context.Context, c *sqlite.Conn, uri, format []byte) (found ref, there bool, err error) {
+	for row, err := range c.Rows(ctx, selectRef, uri, format) {
+		if err == nil {
+			err = found.scan(row)
+		}
+		return found, err == nil, err
 	}
-	copy(id[:], b)
-	return id, err == nil, err
+	return ref{}, false, nil
 }
 
 // drop removes a content with its chunks.
-func drop(ctx context.Context, c *sqlite.Conn, id contentID) error {
-	if err := dropChunks(ctx, c, id); err != nil {
+func (r ref) drop(ctx context.Context, c *sqlite.Conn) error {
+	if err := dropChunks(ctx, c, r.id); err != nil {
 		return err
 	}
-	_, err := c.Exec(ctx, deleteMedia, id[:])
+	_, err := c.Exec(ctx, deleteMedia, r.row)
 	return err
 }
 
@@ -248,15 +261,13 @@ func (m *Media) RemoveForURI(ctx context.Context, uri id.ContentURIString) error
 			if err != nil {
 				return err
 			}
-			ids, err := sqlite.Collect(c.Rows(ctx, selectIDs, key), func(r *sqlite.Row) (id contentID, err error) {
-				var b []byte
-				err = r.Scan(&b)
-				copy(id[:], b)
-				return id, err
+			all, err := sqlite.Collect(c.Rows(ctx, selectRefs, key), func(r *sqlite.Row) (found ref, err error) {
+				err = found.scan(r)
+				return found, err
 			})
-			for _, id := range ids {
+			for _, found := range all {
 				if err == nil {
-					err = drop(ctx, c, id)
+					err = found.drop(ctx, c)
 				}
 			}
 			return err
@@ -320,9 +331,9 @@ func (m *Media) SetIgnorePolicy(ctx context.Context, r media.Request, ignore boo
 			if err != nil {
 				return err
 			}
-			id, there, err := idOf(ctx, c, uri, format)
+			found, there, err := refOf(ctx, c, uri, format)
 			if err == nil && there {
-				_, err = c.Exec(ctx, setIgnoring, ignore, id[:])
+				_, err = c.Exec(ctx, setIgnoring, ignore, found.id[:])
 			}
 			return err
 		})

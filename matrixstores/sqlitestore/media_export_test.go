@@ -48,3 +48,12 @@ func (m *Media) CheckTotals(ctx context.Context) error {
 		return err
 	})
 }
+
+// RowOf returns what the row of a request is found by.
+func (m *Media) RowOf(ctx context.Context, c *sqlite.Conn, r media.Request) (content, uri, format []byte, err error) {
+	if uri, format, err = m.keys(r); err != nil {
+		return nil, nil, nil, err
+	}
+	found, _, err := refOf(ctx, c, uri, format)
+	return found.id[:], uri, format, err
+}

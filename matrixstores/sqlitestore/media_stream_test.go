@@ -306,3 +306,34 @@ func TestMediaWriterTakesAnyContext(t *testing.T) {
 		must(t, s.CheckTotals(ctx))
 	})
 }
+
+// TestMediaWriterSaysWhatItHasTaken: a Write that fails half-way says how many
+// bytes it has taken, whatever the error, and the rest may follow.
+func TestMediaWriterSaysWhatItHasTaken(t *testing.T) {
+	onMedia(t, func(t *testing.T, cfg sqlitestore.MediaConfig) {
+		s := openMedia(t, cfg)
+		must(t, s.SetPolicy(ctx, media.NoLimits()))
+		data := pattern(1, 70*chunkSize+10)
+		w, err := s.Create(ctx, file(1), media.AddOptions{})
+		must(t, err)
+		n, err := w.Write(data[:100])
+		must(t, err)
+		at := n
+		for _, most := range []int{0, 20, 40} {
+			raw(t, s, fmt.Sprintf(`CREATE TRIGGER refuses BEFORE INSERT ON chunk WHEN (SELECT count(*) FROM chunk) >= %d BEGIN SELECT RAISE (ABORT, 'refused'); END`, most))
+			n, err := w.Write(data[at:])
+			wantError(t, "Write", err, sqlite.ErrConstraint)
+			if at += n; at >= len(data) {
+				t.Fatalf("it has taken %d bytes of %d, and cannot have stored them", at, len(data))
+			}
+			raw(t, s, `DROP TRIGGER refuses`)
+		}
+		n, err = w.Write(data[at:])
+		if err != nil || at+n != len(data) {
+			t.Fatalf("the last Write has taken %d bytes of %d (%v)", n, len(data)-at, err)
+		}
+		commit(t, w)
+		wantMedia(t, s, file(1), data)
+		must(t, s.CheckTotals(ctx))
+	})
+}

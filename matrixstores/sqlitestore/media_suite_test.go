@@ -2,12 +2,14 @@ package sqlitestore_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/mediatest"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/storekit/secret"
@@ -34,13 +36,14 @@ func mediaPath(dir string) string { return filepath.Join(dir, "media.db") }
 func mediaHarness(engine sqlite.Engine, s secret.Secret) *mediatest.Harness {
 	h := &mediatest.Harness{
 		Open: func(ctx context.Context, dir string, o mediatest.Options) (media.Store, error) {
-			return sqlitestore.OpenMedia(ctx, sqlitestore.MediaConfig{Cleaned: o.Cleaned, Config: sqlitestore.Config{
+			m, err := sqlitestore.OpenMedia(ctx, sqlitestore.MediaConfig{Cleaned: o.Cleaned, Config: sqlitestore.Config{
 				Database: sqlite.Config{
 					Engine: engine, Path: mediaPath(dir), Verify: true,
 					Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
 				},
 				Clock: o.Clock, Secret: s,
 			}})
+			return checkedMedia{m}, err
 		},
 		Files: filesOf(mediaPath),
 	}
@@ -48,4 +51,18 @@ func mediaHarness(engine sqlite.Engine, s secret.Secret) *mediatest.Harness {
 		h.Without = map[conformance.Capability]string{conformance.Encryption: "this one is plain"}
 	}
 	return h
+}
+
+// checkedMedia counts at its end what it believes to know without counting.
+type checkedMedia struct{ *sqlitestore.Media }
+
+func (s checkedMedia) Close(ctx context.Context) error {
+	var err error
+	if s.State() == lifecycle.Active {
+		err = s.CheckTotals(ctx)
+	}
+	if errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted) || ctx.Err() != nil { // somebody was faster
+		err = nil
+	}
+	return errors.Join(err, s.Media.Close(ctx))
 }
