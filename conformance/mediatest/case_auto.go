@@ -6,6 +6,7 @@ package mediatest
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -107,11 +108,15 @@ func (s *subject) none(told *own, before int, doomed media.Request) {
 	}
 }
 
-// opportunities does what may be an opportunity: reads what there is not.
+// opportunities does what may be an opportunity: reads what there is not. What
+// the store begins then by itself gets its turn before it returns, or soon.
 func (s *subject) opportunities() {
-	for range 3 {
+	for range 5 {
 		s.absent(file("none"))
 		s.noneOf(mxc("none"))
+		for range 10 {
+			runtime.Gosched()
+		}
 	}
 }
 

@@ -126,7 +126,7 @@ func caseAnyOperations(p *probe) {
 				p.Must("Close of a Reader", open.Close())
 			}
 		}()
-		for range rapid.IntRange(1, 40).Draw(t, "operations") {
+		for range 40 {
 			w.step()
 		}
 		w.check()
@@ -144,6 +144,7 @@ var steps = []struct {
 		stored, err := w.s.Add(w.p.Ctx, r, data, media.AddOptions{IgnorePolicy: ignore})
 		w.must("Add", err)
 		w.equal("Add", stored, w.m.add(r, data, ignore))
+		w.look(r)
 	}},
 	{"Get", 3, func(w *walk) {
 		r := w.request()
@@ -176,6 +177,7 @@ var steps = []struct {
 		renamed, err := w.s.Rename(w.p.Ctx, from, to, media.RenameOptions{ObeyPolicy: obey})
 		w.must("Rename", err)
 		w.equal("Rename", renamed, w.m.rename(from, to, obey))
+		w.look(from, to)
 	}},
 	{"SetIgnorePolicy", 1, func(w *walk) {
 		r, ignore := w.request(), w.ignore()
@@ -183,14 +185,20 @@ var steps = []struct {
 		if c := w.m.find(r); c != nil {
 			c.ignore = ignore
 		}
+		w.look(r)
 	}},
 	{"SetPolicy", 2, func(w *walk) {
 		p := media.NoLimits()
+		if rapid.IntRange(0, 2).Draw(w.T, "limits") == 0 {
+			w.must("SetPolicy", w.s.SetPolicy(w.p.Ctx, p))
+			w.m.policy = p
+			return
+		}
 		if rapid.Bool().Draw(w.T, "cache") {
-			p = p.WithMaxCacheSize(rapid.SampledFrom([]int64{0, 50, 120, 170 * kib}).Draw(w.T, "MaxCacheSize"))
+			p = p.WithMaxCacheSize(rapid.SampledFrom([]int64{170 * kib, 120, 50, 0}).Draw(w.T, "MaxCacheSize"))
 		}
 		if rapid.IntRange(0, 2).Draw(w.T, "file") == 0 {
-			p = p.WithMaxFileSize(rapid.SampledFrom([]int64{0, 50, 64 * kib}).Draw(w.T, "MaxFileSize"))
+			p = p.WithMaxFileSize(rapid.SampledFrom([]int64{64 * kib, 50, 0}).Draw(w.T, "MaxFileSize"))
 		}
 		if rapid.IntRange(0, 2).Draw(w.T, "expiry") == 0 {
 			p = p.WithLastAccessExpiry(rapid.SampledFrom([]time.Duration{0, 2 * time.Millisecond, time.Second, hour}).Draw(w.T, "LastAccessExpiry"))
@@ -240,6 +248,7 @@ var steps = []struct {
 		w.must("Commit", err)
 		w.equal("Commit", stored, w.m.add(open.r, open.data, open.ignore))
 		w.end(open)
+		w.look(open.r)
 	}},
 	{"Close of a Writer", 1, func(w *walk) {
 		if open := pick(w, w.writers); open != nil {
@@ -295,6 +304,9 @@ var often = func() (all []int) {
 }()
 
 func (w *walk) step() {
+	if rapid.IntRange(0, 20).Draw(w.T, "nothing at all") == 0 { // to which rapid makes a sequence shorter
+		return
+	}
 	step := steps[rapid.SampledFrom(often).Draw(w.T, "operation")]
 	w.p.About(step.name, func() { step.do(w) })
 }
@@ -311,18 +323,24 @@ func (w *walk) end(open *walkWriter) {
 	w.writers = rest
 }
 
+// look compares what is known of some contents.
+func (w *walk) look(all ...media.Request) {
+	for _, r := range all {
+		info, found, err := w.s.Info(w.p.Ctx, r)
+		w.must("Info", err)
+		c := w.m.find(r)
+		w.equal("Info finds "+name(r), found, c != nil)
+		if c != nil {
+			w.equal("Info of "+name(r), fmt.Sprint(info), fmt.Sprint(media.Info{Size: int64(len(c.data)), LastAccess: time.UnixMilli(c.access).UTC(), IgnorePolicy: c.ignore}))
+		}
+	}
+}
+
 // check compares all that there is, without reading a content.
 func (w *walk) check() {
 	for _, uri := range []id.ContentURIString{"a", "b", "a_file"} {
 		for _, f := range []media.Format{{}, {Method: media.Scale, Width: 10, Height: 10}, {Method: media.Crop, Width: 20, Height: 5}} {
-			r := media.Request{URI: uri, Format: f}
-			info, found, err := w.s.Info(w.p.Ctx, r)
-			w.must("Info", err)
-			c := w.m.find(r)
-			w.equal("Info finds "+name(r), found, c != nil)
-			if c != nil {
-				w.equal("Info of "+name(r), fmt.Sprint(info), fmt.Sprint(media.Info{Size: int64(len(c.data)), LastAccess: time.UnixMilli(c.access).UTC(), IgnorePolicy: c.ignore}))
-			}
+			w.look(media.Request{URI: uri, Format: f})
 		}
 	}
 	stats, err := w.s.Stats(w.p.Ctx)

@@ -427,7 +427,7 @@ func caseInterrupted(p *probe) {
 	during := func(what string, round int, do func() error) error {
 		result := make(chan error, 1)
 		p.Go(func() { result <- do() })
-		time.Sleep(time.Duration(rand.IntN(1<<(8+round%6))) * time.Microsecond) // a moment of its work; which one does not matter
+		time.Sleep(time.Duration(rand.IntN(8<<(2*(round%6)))) * time.Microsecond) // a moment of its work; which one does not matter
 		ctx, cancel := context.WithTimeout(p.Ctx, time.Millisecond)
 		err := s.Pause(ctx)
 		cancel()

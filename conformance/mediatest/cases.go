@@ -18,4 +18,5 @@ var cases = slices.Concat(
 	randomCases,
 	concurrentCases,
 	stormCases,
+	secretCases,
 )

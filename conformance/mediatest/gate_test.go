@@ -48,7 +48,22 @@ type strictGate struct {
 	turn   atomic.Uint32
 }
 
+func (g *strictGate) Pause(ctx context.Context) error {
+	if g.s.is("is held by open Readers") {
+		g.s.mu.Lock()
+		open := g.s.open
+		g.s.mu.Unlock()
+		if open > 0 {
+			return errors.New("there are open Readers")
+		}
+	}
+	return g.Connections.Pause(ctx)
+}
+
 func (g *strictGate) read(ctx context.Context, fn func() error) error {
+	if g.s.is("never waits") {
+		ctx = lifecycle.WithPolicy(ctx, lifecycle.Fail)
+	}
 	return g.Read(ctx, func(c *strictConn) error { return g.run(c, fn) })
 }
 
@@ -57,16 +72,22 @@ func (g *strictGate) write(ctx context.Context, fn func() error) error {
 }
 
 func (g *strictGate) run(c *strictConn, fn func() error) error {
-	if g.turn.Add(1)%8 == 0 { // long enough for a pause to come
+	if turn, often := g.turn.Add(1), g.s.is("does what was cut off all the same"); often || turn%32 == 0 { // long enough for a pause to come
 		select {
 		case <-c.interrupted:
-		case <-time.After(200 * time.Microsecond):
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
 	select {
 	case <-c.interrupted:
+		switch {
+		case g.s.is("does what was cut off all the same"):
+			_ = fn()
+		case g.s.is("says that it has done what was cut off"):
+			return nil
+		}
 		return lifecycle.ErrInterrupted
 	default:
 		return fn()
@@ -146,10 +167,28 @@ func (f *sealedFile) save() error {
 	s := f.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := inFile{Order: s.order, Policy: s.policy, Leases: s.leases}
-	if s.is("policy forgotten when it is closed") {
-		in.Policy = nil
+	s.pauses++
+	switch {
+	case s.is("forgets the policy when it is closed"):
+		s.policy = nil
+	case s.is("forgets leases in a pause"):
+		clear(s.leases)
+	case s.is("makes a file that nobody knows of"):
+		if err := os.WriteFile(f.path+"-beside", nil, 0o600); err != nil {
+			return err
+		}
 	}
+	for _, e := range s.contents {
+		switch {
+		case s.is("forgets last accesses in a pause"):
+			e.Access = e.added
+		case s.is("forgets flags in a pause"):
+			e.Ignore = false
+		case s.is("forgets in which order things were stored"):
+			e.Order = -e.Order
+		}
+	}
+	in := inFile{Order: s.order, Policy: s.policy, Leases: s.leases}
 	if p := in.Policy; p != nil {
 		in.Set = [4]bool{p.MaxCacheSize != nil, p.MaxFileSize != nil, p.LastAccessExpiry != nil, p.CleanupFrequency != nil}
 	}
@@ -164,7 +203,7 @@ func (f *sealedFile) save() error {
 		return err
 	}
 	sealed := b.Bytes()
-	if !s.is("clear text in its file") {
+	if !s.is("stores clear text") {
 		sealed = sealer().Seal(nil, nil, sealed, nil)
 	}
 	f.seen = sha256.Sum256(sealed)
@@ -183,11 +222,11 @@ func (f *sealedFile) load() error {
 	if err != nil || f.seen == sha256.Sum256(sealed) {
 		return err
 	}
-	if s.is("not read again at Resume") && f.seen != [32]byte{} {
+	if s.is("reads nothing again at Resume") && f.seen != [32]byte{} {
 		return nil
 	}
 	f.seen = sha256.Sum256(sealed)
-	if !s.is("clear text in its file") {
+	if !s.is("stores clear text") {
 		if sealed, err = sealer().Open(nil, nil, sealed, nil); err != nil {
 			return err
 		}

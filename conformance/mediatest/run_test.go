@@ -52,3 +52,5 @@ func TestEveryMethodIsCalled(t *testing.T) {
 		t.Errorf("calls has what is no method: %v", called)
 	}
 }
+
+func BenchmarkReference(b *testing.B) { Bench(b, func() *Harness { return openHarness("") }) }
