@@ -1,6 +1,6 @@
 // Package memorystore keeps the stores of a Matrix client in memory: for tests,
 // for clients that shall leave nothing on a disk, and as the plainest
-// implementation of the contracts in the packages eventcache and media.
+// implementation of the contracts in the packages eventcache, media and state.
 //
 //	cache, err := memorystore.OpenEventCache(ctx, memorystore.EventCacheConfig{})
 //

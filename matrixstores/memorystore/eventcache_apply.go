@@ -239,7 +239,9 @@ func (a *applier) push(u eventcache.PushItems) error {
 			return err
 		}
 	}
-	return a.put(c, append(slices.Clip(c.items), ids...))
+	// The row that is replaced may share the array: of all that do, only the newest is ever appended to, and
+	// what is behind the others' ends none of them shows. Whatever makes a chunk shorter has to clip it.
+	return a.put(c, append(c.items, ids...))
 }
 
 func (a *applier) replace(u eventcache.ReplaceItem) error {
