@@ -19,6 +19,7 @@ import (
 type Encoder struct {
 	w     *bufio.Writer
 	rules *exportRules
+	limit int         // of a line: MaxExportLine, but in tests
 	begun bool        // whether the first line was written
 	list  *ExportList // given, and not written yet: without chunks it never is
 	err   error
@@ -29,7 +30,7 @@ var errEnded = errors.New("eventcache: the export has been ended")
 
 // NewEncoder returns an Encoder of an export of room. It writes nothing yet.
 func NewEncoder(w io.Writer, room id.RoomID) *Encoder {
-	e := &Encoder{w: bufio.NewWriterSize(w, 64<<10)}
+	e := &Encoder{w: bufio.NewWriterSize(w, 64<<10), limit: MaxExportLine}
 	if e.rules, e.err = newExportRules(room); e.err != nil {
 		e.err = refuse(e.err)
 	}
@@ -85,7 +86,7 @@ func (e *Encoder) write(line ExportLine) {
 	if e.err != nil {
 		return
 	}
-	if l, is := line.(ExportEvent); is && len(l.Event.Raw) > MaxExportLine {
+	if l, is := line.(ExportEvent); is && len(l.Event.Raw) > e.limit {
 		e.err = refuse(fmt.Errorf("an event of %d bytes needs a line that is too long", len(l.Event.Raw)))
 		return
 	}
@@ -123,7 +124,7 @@ func (e *Encoder) begin(all bool) {
 }
 
 func (e *Encoder) put(line []byte) {
-	if len(line) > MaxExportLine {
+	if len(line) > e.limit {
 		e.err = refuse(fmt.Errorf("a line of %d bytes is too long", len(line)))
 		return
 	}

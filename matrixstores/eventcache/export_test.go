@@ -87,6 +87,36 @@ func TestExportReadsAsItWasWritten(t *testing.T) {
 	}
 }
 
+// TestExportLooksAsEver: what was exported once is to be read for years.
+func TestExportLooksAsEver(t *testing.T) {
+	want := `{"quiesce_event_cache":1,"room":"!r"}
+{"event":{"id":"$a","type":"m.room.message","raw":{"event_id": "$a"}}}
+{"event":{"id":"$b","type":"m.reaction","session":"s","relates_to":"$a","rel_type":"m.annotation","meta":{"timestamp":5,"thread":{"latest":"$a","count":3}},"raw":{}}}
+{"thread":"$a"}
+{"thread":"$elsewhere"}
+{"list":{"kind":"room"}}
+{"chunk":{"id":7,"previous":0,"next":3}}
+{"items":{"chunk":7,"index":0,"events":["$a","$b","$a"]}}
+{"items":{"chunk":7,"index":3,"events":["$b"]}}
+{"chunk":{"id":3,"previous":7,"next":9,"gap":""}}
+{"chunk":{"id":9,"previous":3,"next":0}}
+{"list":{"kind":"thread","event":"$a"}}
+{"chunk":{"id":7,"previous":0,"next":0,"gap":"t"}}
+{"end":{"events":2,"threads":2,"lists":2,"chunks":4,"items":4}}
+`
+	if diff := cmp.Diff(want, string(write(t, "!r", small()...))); diff != "" {
+		t.Errorf("an export looks otherwise than it did:\n%s", diff)
+	}
+	want = `{"quiesce_event_cache":1,"room":{"base64":"If8="}}
+{"event":{"id":{"base64":"/w=="},"raw_base64":"eyJh/yI6MX0="}}
+{"end":{"events":1,"threads":0,"lists":0,"chunks":0,"items":0}}
+`
+	odd := eventcache.ExportEvent{Event: eventcache.Event{ID: "\xff", Raw: json.RawMessage("{\"a\xff\":1}")}}
+	if diff := cmp.Diff(want, string(write(t, "!\xff", odd))); diff != "" {
+		t.Errorf("an export of bytes that are no UTF-8 looks otherwise than it did:\n%s", diff)
+	}
+}
+
 func TestExportOfNothingIsOneLine(t *testing.T) {
 	b := write(t, "!r", eventcache.ExportList{List: eventcache.Room("!r")}, eventcache.ExportItems{}) // a list without chunks, items that are none
 	if n := bytes.Count(b, []byte("\n")); n != 1 || !bytes.HasSuffix(b, []byte("\n")) {
@@ -211,8 +241,8 @@ func TestMetaIsTheSameFromItsJSON(t *testing.T) {
 		"an original that is no JSON":  {Decrypted: &eventcache.Decrypted{Original: json.RawMessage(`{`)}},
 	} {
 		b, err := json.Marshal(&m)
-		if err != nil {
-			t.Errorf("%s: a Meta must always have JSON: %v", name, err)
+		if err != nil || !utf8.Valid(b) {
+			t.Errorf("%s: a Meta must always have JSON, in UTF-8: %v, %q", name, err, b)
 			continue
 		}
 		var back eventcache.Meta
@@ -225,16 +255,16 @@ func TestMetaIsTheSameFromItsJSON(t *testing.T) {
 }
 
 func TestExportItemsNeedNoLongLine(t *testing.T) {
-	const n = 3000
+	const n = 1200
 	var lines []eventcache.ExportLine
 	var ids []id.EventID
-	long := strings.Repeat("x", 100_000)
+	long := strings.Repeat("x", 200_000)
 	for i := range n {
 		e := id.EventID(fmt.Sprint("$", i))
 		switch {
 		case i == 0:
-			e += id.EventID(strings.Repeat("x", 1_500_000)) // more than a line is to have, and it must be in one
-		case i < 12:
+			e += id.EventID(strings.Repeat("x", 1_100_000)) // more than a line is to have, and it must be in one
+		case i < 7:
 			e += id.EventID(long)
 		}
 		ids = append(ids, e)
@@ -378,26 +408,57 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestExportLineHasALimit(t *testing.T) {
+	limit := 200_000 // more than a buffer
+	event := func(n int) eventcache.ExportEvent {
+		const around = len(`{"event":{"id":"$a","raw":{"a":""}}}`)
+		return eventcache.ExportEvent{Event: eventcache.Event{ID: "$a", Raw: json.RawMessage(`{"a":"` + strings.Repeat("x", n-around) + `"}`)}}
+	}
+	encode := func(lines ...eventcache.ExportLine) error {
+		enc := eventcache.NewEncoder(io.Discard, "!r")
+		enc.SetLimit(limit)
+		for _, line := range lines {
+			if err := enc.Write(line); err != nil {
+				if again := enc.End(); again != err {
+					t.Errorf("after a line was refused the export cannot be ended; the error was %v", again)
+				}
+				return err
+			}
+		}
+		return enc.End()
+	}
+	if err := encode(event(limit)); err != nil {
+		t.Errorf("a line that is as long as can be must be written: %v", err)
+	}
+	for name, lines := range map[string][]eventcache.ExportLine{
+		"an event that is one byte too long": {event(limit + 1)},
+		"an event that is much too long":     {event(3 * limit)},
+		"a token of which JSON makes much more": {eventcache.ExportList{List: eventcache.Room("!r")},
+			eventcache.ExportChunk{ID: 1, Gap: &eventcache.Gap{Token: strings.Repeat("\x00", limit/3)}}},
+	} {
+		if err := encode(lines...); !errors.Is(err, eventcache.ErrExport) {
+			t.Errorf("%s must be refused with ErrExport, not with %v", name, err)
+		}
+	}
+	for n, want := range map[int]error{limit: io.EOF, limit + 1: eventcache.ErrExport} {
+		dec := eventcache.NewDecoder(bytes.NewReader(write(t, "!r", event(n))))
+		dec.SetLimit(limit)
+		line, err := dec.Next()
+		if err == nil {
+			_, err = dec.Next()
+		}
+		if !errors.Is(err, want) || (line != nil) != (want == io.EOF) {
+			t.Errorf("a line can have %d bytes, one has %d: the error must be %v, it is %v", limit, n, want, err)
+		}
+	}
+}
+
+func TestExportLineWithoutEndIsNotRead(t *testing.T) {
 	var e endless
 	if _, _, err := read(&e); !errors.Is(err, eventcache.ErrExport) {
 		t.Errorf("a line without an end must be refused with ErrExport, not with %v", err)
 	}
 	if e.read > eventcache.MaxExportLine+1<<20 {
 		t.Errorf("of a line without an end %d bytes were read; %d is the limit", e.read, eventcache.MaxExportLine)
-	}
-	big := append([]byte(`{"a":"`), bytes.Repeat([]byte("x"), eventcache.MaxExportLine)...)
-	big = append(big, `"}`...)
-	enc := eventcache.NewEncoder(io.Discard, "!r")
-	if err := enc.Write(eventcache.ExportEvent{Event: eventcache.Event{ID: "$a", Raw: big}}); !errors.Is(err, eventcache.ErrExport) {
-		t.Errorf("an event that is too long for a line must be refused with ErrExport, not with %v", err)
-	}
-	long := eventcache.NewEncoder(io.Discard, "!r")
-	token := eventcache.Gap{Token: string(big[:eventcache.MaxExportLine])}
-	if err := errors.Join(long.Write(eventcache.ExportList{List: eventcache.Room("!r")}), long.Write(eventcache.ExportChunk{ID: 1, Gap: &token})); !errors.Is(err, eventcache.ErrExport) {
-		t.Errorf("whatever makes a line too long must be refused with ErrExport, not with %v", err)
-	}
-	if err := enc.End(); !errors.Is(err, eventcache.ErrExport) {
-		t.Errorf("after a line was refused the export cannot be ended; the error was %v", err)
 	}
 }
 
