@@ -22,6 +22,7 @@ type Policy struct {
 
 	// CleanupFrequency is how often the store cleans by itself: at most once in
 	// such a time, and at every opportunity where it is 0. Nil: never by itself.
+	// An opportunity is SetPolicy, a content that was stored, and one that was asked for, found or not.
 	CleanupFrequency *time.Duration `json:"cleanup_frequency,omitempty"`
 }
 

@@ -34,7 +34,7 @@ type Contents interface {
 
 	// GetForURI returns a content of the URI in whichever format it has one: the
 	// file itself where that is there, otherwise the thumbnail with the most
-	// pixels. It notes that this one was read.
+	// pixels, of several with as many the one that was stored last. It notes that this one was read.
 	GetForURI(ctx context.Context, uri id.ContentURIString) (data []byte, r Request, found bool, err error)
 
 	// Remove removes a content.
@@ -72,7 +72,7 @@ type RenameOptions struct {
 // Info is what a store knows of a content.
 type Info struct {
 	Size         int64     // in bytes
-	LastAccess   time.Time // of Add, Get, GetForURI, or Open; to the millisecond, in UTC
+	LastAccess   time.Time // of Add, Commit, Get, GetForURI, or Open; to the millisecond, in UTC
 	IgnorePolicy bool
 }
 
@@ -93,7 +93,8 @@ type Streams interface {
 type Writer interface {
 	// Write takes in more. An error that matches lifecycle.ErrPaused or ErrInterrupted
 	// is not final: of p, n bytes were taken, and the rest may be
-	// written after a Resume. Beyond the size that the policy allows it returns ErrTooLarge.
+	// written after a Resume. Beyond the size that the policy allows it returns
+	// ErrTooLarge, and so do Write and Commit from then on.
 	io.Writer
 
 	// Commit makes the content visible, in one step, in the place of what has the
@@ -104,7 +105,8 @@ type Writer interface {
 	Commit() (stored bool, err error)
 
 	// Close discards what was not committed. It never fails because of a pause: what
-	// is left is removed later. It may be called at any time, also after Commit, any number of times.
+	// is left is removed later. It may be called at any time, also after Commit
+	// and after Close of the store, any number of times.
 	io.Closer
 }
 
