@@ -18,7 +18,7 @@ var autoCases = []Case{
 	{
 		Name:    "cleans-by-itself",
 		Promise: "with a frequency and a limit, a store that has never cleaned does so at the first opportunity; then not before the frequency is over, and again when it is",
-		Origins: from("7.7/automatic cleanup", "ME-35", "ME-42", "DIV-35"), run: caseByItself,
+		Origins: from("7.7/service: automatic cleanup", "7.7/policy: cleanup_frequency", "ME-35", "ME-42", "DIV-35"), run: caseByItself,
 	},
 	{
 		Name:    "cleans-by-default",
@@ -30,7 +30,7 @@ var autoCases = []Case{
 	{
 		Name:    "never-by-itself",
 		Promise: "without a frequency, or without a limit, nothing is cleaned but by Clean; without a limit, and for what is not stored for its size, nothing is touched at all",
-		Origins: from("7.7/automatic cleanup", "7.7/empty policy", "7.7/non-empty policy", "ME-11", "ME-31", "ME-42"), run: caseNeverByItself,
+		Origins: from("7.7/service: automatic cleanup", "7.7/service: empty policy", "7.7/service: non-empty policy", "7.7/policy: has_limitations", "ME-11", "ME-31", "ME-42"), run: caseNeverByItself,
 	},
 	{
 		Name:    "every-opportunity",
@@ -305,7 +305,7 @@ func caseFrequencyJumps(p *probe) {
 }
 
 func caseOwnCleaningPaused(p *probe) {
-	for round := range 6 {
+	for round := range 4 {
 		p.About(fmt.Sprintf("round %d", round), func() {
 			s, told := p.watched()
 			s.policy(media.NoLimits())
@@ -313,7 +313,7 @@ func caseOwnCleaningPaused(p *probe) {
 			s.sized(sizes...)
 			p.Clock.Add(2 * hour)
 			s.policy(expiring().WithCleanupFrequency(0)) // and begins
-			time.Sleep(time.Duration(round*round) * 100 * time.Microsecond)
+			time.Sleep(time.Duration(round*round) * 200 * time.Microsecond)
 			p.Must("Pause", s.Pause(p.Ctx))
 			paused := len(told.all())
 			if round%2 == 0 { // nothing is told, or done, while it is paused

@@ -21,7 +21,7 @@ var cleanCases = []Case{
 	{
 		Name:    "expiry",
 		Promise: "what nobody has read for the expiry is removed by the next cleaning, to the millisecond; reading it once is enough to keep it",
-		Origins: from(seed(2), "ME-26", "ME-34"), run: caseExpiry,
+		Origins: from(seed(2), "7.7/policy: has_content_expired", "ME-26", "ME-34"), run: caseExpiry,
 	},
 	{
 		Name:    "expiry-ignored",
@@ -31,21 +31,21 @@ var cleanCases = []Case{
 	{
 		Name:    "last-cleaning",
 		Promise: "the last cleaning is unknown until there was one; then it is the time of the last one that has ended, to the millisecond, also where nothing had to be removed; a Clean with nothing to enforce is none",
-		Origins: from(seed(4), "ME-11", "ME-27", "ME-31", "DIV-35"),
+		Origins: from(seed(4), "7.7/policy: has_limitations", "ME-11", "ME-27", "ME-31", "DIV-35"),
 		Differs: "matrix-rust-sdk's memory store takes its creation for a cleaning",
 		run:     caseLastCleaning,
 	},
 	{
 		Name:    "largest-file",
 		Promise: "nothing larger than the smaller one of the limits for one content and for all together is stored, or left by a cleaning; a content of just that size is",
-		Origins: from(seed(5), "ME-02", "ME-32", "ME-33", "GAP-ME/size rules on SQLite and memory", "OBS-31"),
+		Origins: from(seed(5), "7.7/policy: max_file_size", "ME-02", "ME-32", "ME-33", "GAP-ME/size rules on SQLite and memory", "OBS-31"),
 		Differs: "sizes are those of the contents, and matrix-rust-sdk's of what is stored of them, which is more in an encrypted store",
 		run:     caseLargest,
 	},
 	{
 		Name:    "largest-cache",
 		Promise: "where all together are too much, a cleaning leaves those that were read last, as many as fit",
-		Origins: from(seed(6), "GAP-ME/size rules on SQLite and memory", "7.7/test_last_access"), run: caseLargestCache,
+		Origins: from(seed(6), "7.7/policy: max_cache_size", "GAP-ME/size rules on SQLite and memory", "7.7/test_last_access"), run: caseLargestCache,
 	},
 	{
 		Name:    "limits-ignored",
@@ -326,6 +326,7 @@ func (s *subject) sized(at ...int) (all []media.Request) {
 }
 
 func caseFirst(p *probe) {
+	s := p.open()
 	for _, c := range []struct {
 		sizes   []int // from the oldest to the newest
 		cache   int64
@@ -341,13 +342,15 @@ func caseFirst(p *probe) {
 		{[]int{100, 0, 0}, 0, 2, 100},
 	} {
 		p.About(fmt.Sprintf("sizes %d, and room for %d", c.sizes, c.cache), func() {
-			s := p.open()
+			s.policy(media.NoLimits())
 			all := s.sized(c.sizes...)
 			s.policy(media.NoLimits().WithMaxCacheSize(c.cache))
 			s.cleans(len(all)-c.newest, c.removed)
 			s.there("after a cleaning", all, all[len(all)-c.newest:]...)
 			s.cleans(0, 0)
-			s.close()
+			for _, r := range all {
+				p.Must("Remove", s.Remove(p.Ctx, r))
+			}
 		})
 	}
 }
@@ -541,11 +544,7 @@ func caseTwoCleanings(p *probe) {
 	s := p.open()
 	for round := range tier.Count(4, 20, 100) {
 		s.policy(media.NoLimits())
-		sizes := make([]int, 60)
-		for i := range sizes {
-			sizes[i] = 100
-		}
-		all := s.sized(sizes...)
+		all := s.sized(slices.Repeat([]int{100}, 60)...)
 		s.policy(media.NoLimits().WithMaxCacheSize(1000))
 		now := p.Clock.Now()
 		var ran, removed, bytes atomic.Int64
@@ -579,15 +578,12 @@ func caseCleaningPaused(p *probe) {
 	s := p.openIn(dir, o)
 	s.policy(media.NoLimits())
 	cut, last := 0, (*time.Time)(nil)
-	for round := range tier.Count(12, 60, 600) {
+	for round := range tier.Count(9, 60, 600) {
 		s.policy(media.NoLimits())
-		sizes := make([]int, 150)
-		for i := range sizes {
-			sizes[i] = 500
-		}
-		all := s.sized(sizes...)
-		keep := all[100:]
-		s.policy(media.NoLimits().WithMaxCacheSize(50 * 500))
+		const count, stay, size = 100, 20, 500
+		all := s.sized(slices.Repeat([]int{size}, count)...)
+		keep := all[count-stay:]
+		s.policy(media.NoLimits().WithMaxCacheSize(stay * size))
 		now := p.Clock.Add(hour)
 		type result struct {
 			media.Cleaned
@@ -620,7 +616,7 @@ func caseCleaningPaused(p *probe) {
 			p.Eventually("a store that was paused can be resumed", func() bool { return s.Resume(p.Ctx) == nil })
 		}
 		if r.err == nil {
-			if r.Cleaned != (media.Cleaned{Ran: true, Removed: 100, Bytes: 50000}) {
+			if r.Cleaned != (media.Cleaned{Ran: true, Removed: count - stay, Bytes: (count - stay) * size}) {
 				p.Broken("a Clean that has ended while a pause came returned %+v", r.Cleaned)
 			}
 			s.there("a Clean has returned nil, and a pause came:", all, keep...)
@@ -631,14 +627,14 @@ func caseCleaningPaused(p *probe) {
 		cut++
 		s.lastCleaned(last)
 		var left []media.Request
-		for _, r := range all[:100] {
+		for _, r := range all[:count-stay] {
 			if _, found, err := s.Info(p.Ctx, r); err == nil && found {
 				left = append(left, r)
 			}
 		}
-		s.there("after a cleaning that was cut off", all[100:], keep...)
-		s.counts("after a cleaning that was cut off", media.Stats{Contents: 50 + len(left), Bytes: int64(50+len(left)) * 500})
-		s.cleans(len(left), int64(len(left))*500)
+		s.there("after a cleaning that was cut off", keep, keep...)
+		s.counts("after a cleaning that was cut off", media.Stats{Contents: stay + len(left), Bytes: int64(stay+len(left)) * size})
+		s.cleans(len(left), int64(len(left))*size)
 		s.there("a cleaning that was cut off has gone on:", all, keep...)
 		last = &now
 		s.lastCleaned(last)

@@ -105,7 +105,7 @@ func (w *walk) same(what string, data []byte, found bool, c *modelContent) {
 func caseAnyOperations(p *probe) {
 	s := p.open()
 	begin := p.Clock.Now()
-	p.Rapidly(tier.Count(60, 500, 10000), func(t *rapid.T) {
+	p.Rapidly(tier.Count(30, 500, 10000), func(t *rapid.T) {
 		// One store for all sequences: its contents are removed in between.
 		p.Clock.Set(begin)
 		s.policy(media.NoLimits())

@@ -186,50 +186,50 @@ func caseManyReaders(p *probe) {
 }
 
 func caseGone(p *probe) {
+	s := p.open()
 	r, size := file("a"), 200*kib
 	for _, c := range []struct {
 		what string
-		do   func(s *subject)
+		do   func()
 	}{
-		{"Remove", func(s *subject) { p.Must("Remove", s.Remove(p.Ctx, r)) }},
-		{"RemoveForURI", func(s *subject) { p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, r.URI)) }},
-		{"Add of the same data", func(s *subject) { s.add(r, bytesOf(1, size)) }},
-		{"Add of more", func(s *subject) { s.add(r, bytesOf(2, 2*size)) }},
-		{"Add of nothing", func(s *subject) { s.add(r, nil) }},
-		{"Commit", func(s *subject) { s.stream(r, bytesOf(3, size), 64*kib) }},
-		{"Rename onto it", func(s *subject) {
+		{"Remove", func() { p.Must("Remove", s.Remove(p.Ctx, r)) }},
+		{"RemoveForURI", func() { p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, r.URI)) }},
+		{"Add of the same data", func() { s.add(r, bytesOf(1, size)) }},
+		{"Add of more", func() { s.add(r, bytesOf(2, 2*size)) }},
+		{"Add of nothing", func() { s.add(r, nil) }},
+		{"Commit", func() { s.stream(r, bytesOf(3, size), 64*kib) }},
+		{"Rename onto it", func() {
 			s.add(file("b"), bytesOf(4, size))
 			s.rename(file("b"), r, media.RenameOptions{})
 		}},
-		{"Rename, and Add to its old name and to its new one", func(s *subject) {
+		{"Rename, and Add to its old name and to its new one", func() {
 			s.rename(r, file("b"), media.RenameOptions{})
 			s.add(r, bytesOf(5, size))
 			s.add(file("b"), bytesOf(6, size))
 		}},
-		{"an Add that is refused for its size", func(s *subject) {
+		{"an Add that is refused for its size", func() {
 			s.policy(media.NoLimits().WithMaxFileSize(int64(size)))
 			s.tooLarge(r, bytesOf(1, size+1))
 			s.policy(media.NoLimits())
 		}},
-		{"a Write that is refused for its size", func(s *subject) {
+		{"a Write that is refused for its size", func() {
 			s.policy(media.NoLimits().WithMaxFileSize(int64(size)))
 			w := s.create(r)
 			_, err := w.Write(make([]byte, size+1))
 			p.Is("Write of more than the policy allows", err, media.ErrTooLarge)
 			s.policy(media.NoLimits())
 		}},
-		{"Clean", func(s *subject) {
+		{"Clean", func() {
 			s.policy(media.NoLimits().WithMaxFileSize(1))
 			s.cleans(1, int64(size))
 			s.policy(media.NoLimits())
 		}},
-		{"Remove, and Add of the same data", func(s *subject) {
+		{"Remove, and Add of the same data", func() {
 			p.Must("Remove", s.Remove(p.Ctx, r))
 			s.add(r, bytesOf(1, size))
 		}},
 	} {
 		p.About("after "+c.what, func() {
-			s := p.open()
 			data := s.add(r, bytesOf(1, size))
 			begin, inside, chunk := s.opened(r), s.opened(r), s.opened(r)
 			half := make([]byte, 100*kib+11)
@@ -240,7 +240,7 @@ func caseGone(p *probe) {
 			}
 			_, err = io.ReadFull(chunk, half[:10]) // a Reader may have more in memory than it has returned
 			p.Must("Read", err)
-			c.do(s)
+			c.do()
 			for range 2 {
 				for where, in := range map[string]io.Reader{"at the beginning": begin, "inside": inside, "inside of a chunk": chunk} {
 					n, err := in.Read(make([]byte, 64))
@@ -256,7 +256,8 @@ func caseGone(p *probe) {
 			for _, in := range []media.Reader{begin, inside, chunk} {
 				p.Must("Close", in.Close())
 			}
-			s.close()
+			p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, r.URI))
+			p.Must("Remove", s.Remove(p.Ctx, file("b")))
 		})
 	}
 }

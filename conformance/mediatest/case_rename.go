@@ -29,9 +29,9 @@ var renameCases = []Case{
 	},
 	{
 		Name:    "sent-upload",
-		Promise: "an upload gets its new name and obeys the policy again in one step: no cleaning sees it half-way",
+		Promise: "an upload gets its new name, and obeys the policy again, in one call: it is kept until then, and from then on cleaned as any other",
 		Origins: from("contract", "ME-03", "ME-10"),
-		Differs: "matrix-rust-sdk clears the flag first, and a cleaning may come before the new name",
+		Differs: "these are two calls in matrix-rust-sdk, and a cleaning may come between them",
 		run:     caseSentUpload,
 	},
 }

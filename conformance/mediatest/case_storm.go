@@ -106,7 +106,7 @@ func storm(p *probe, policy lifecycle.Policy) {
 // pauser pauses and resumes in all ways that there are, and leaves the store active. It returns how many pauses there were.
 func pauser(p *probe, s *subject, r *rand.Rand) (pauses int) {
 	begun := time.Now()
-	for pauses < tier.Count(60, 600, 6000) && !p.Over() && time.Since(begun) < p.Soon {
+	for pauses < tier.Count(40, 600, 6000) && !p.Over() && time.Since(begun) < p.Soon {
 		pauses++
 		ctx, cancel := p.Ctx, context.CancelFunc(func() {})
 		var overtaking <-chan struct{}
@@ -427,7 +427,7 @@ func caseInterrupted(p *probe) {
 	during := func(what string, round int, do func() error) error {
 		result := make(chan error, 1)
 		p.Go(func() { result <- do() })
-		time.Sleep(time.Duration(rand.IntN(8<<(2*(round%6)))) * time.Microsecond) // a moment of its work; which one does not matter
+		time.Sleep(time.Duration(rand.IntN(8<<(3*(round%4)))) * time.Microsecond) // a moment of its work; which one does not matter
 		ctx, cancel := context.WithTimeout(p.Ctx, time.Millisecond)
 		err := s.Pause(ctx)
 		cancel()
@@ -445,7 +445,7 @@ func caseInterrupted(p *probe) {
 		}
 		return err
 	}
-	for round := range tier.Count(6, 40, 400) {
+	for round := range tier.Count(4, 40, 400) {
 		if p.Over() {
 			return
 		}

@@ -148,11 +148,11 @@ func caseNotCommitted(p *probe) {
 }
 
 func caseStreamTooLarge(p *probe) {
+	s := p.open()
 	r := file("a")
 	for _, c := range []struct{ limit, piece int }{{100, 1}, {100, 7}, {100, 1000}, {64 * kib, 64 * kib}, {100 * kib, 64 * kib}, {200 * kib, 10 * kib}, {0, 1}} {
 		for _, old := range []media.AddOptions{{}, kept} {
 			p.About(fmt.Sprintf("limit %d, written in pieces of %d", c.limit, c.piece), func() {
-				s := p.open()
 				s.policy(media.NoLimits().WithMaxFileSize(int64(c.limit)))
 				other := s.add(thumbnail("a", 1, 1), bytesOf(1, 0))
 				s.add(r, bytesOf(2, c.limit), old)
@@ -201,7 +201,6 @@ func caseStreamTooLarge(p *probe) {
 				s.stream(r, data, c.piece, kept)
 				s.everyWay(r, data)
 				s.ignores(r)
-				s.close()
 			})
 		}
 	}
