@@ -285,6 +285,7 @@ func (a *applier) push(u eventcache.PushItems) error {
 	if u.At.Index != c.length {
 		return refuseAt(u, u.At.Chunk, u.At.Index, eventcache.ErrPosition)
 	}
+	args := [4]any{a.number, int64(u.At.Chunk)}
 	for i := range u.Items {
 		if err := u.Items[i].Check(); err != nil {
 			return refuseAt(u, u.At.Chunk, i, err)
@@ -293,7 +294,8 @@ func (a *applier) push(u eventcache.PushItems) error {
 		if err != nil {
 			return err
 		}
-		if err := a.exec(insertItem, a.number, int64(u.At.Chunk), c.length, event); err != nil {
+		args[2], args[3] = int64(c.length), event
+		if err := a.exec(insertItem, args[:]...); err != nil {
 			return err
 		}
 		c.length++

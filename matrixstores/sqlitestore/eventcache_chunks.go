@@ -102,10 +102,10 @@ func (s Events) LoadAllChunks(ctx context.Context, list eventcache.LinkedChunkID
 		for i := range chunks {
 			byID[chunks[i].ID] = &chunks[i]
 		}
+		var number eventcache.ChunkID
+		var position int
+		var row, content []byte
 		for r, err := range t.c.Rows(ctx, selectAllItems, n) {
-			var number eventcache.ChunkID
-			var position int
-			var row, content []byte
 			if err == nil {
 				err = r.Scan(&number, &position, &row, &content)
 			}
@@ -221,9 +221,9 @@ func (t *tx) loadOne(list int64, query string, args ...any) (*eventcache.Chunk, 
 		return nil, broken("chunks %d and %d are both the last", found[0].ID, found[1].ID)
 	}
 	c := &found[0]
+	var position int
+	var row, content []byte
 	for r, err := range t.c.Rows(t.ctx, selectItems, list, int64(c.ID)) {
-		var position int
-		var row, content []byte
 		if err == nil {
 			err = r.Scan(&position, &row, &content)
 		}

@@ -48,8 +48,8 @@ type tx struct {
 	Events
 	ctx   context.Context
 	c     *sqlite.Conn
-	names map[string]int64
-	rows  []byte // sealed contents are made here, one after another
+	names map[name]any // numbers, as arguments
+	saver saver
 }
 
 func (s Events) view(ctx context.Context, fn func(*tx) error) error {
@@ -156,59 +156,64 @@ func (t *tx) listName(row, name []byte) (eventcache.LinkedChunkID, error) {
 	return l, nil
 }
 
-// findName returns the number of a type's name, 0 where it is not known.
-func (t *tx) findName(kind byte, name string) (int64, error) {
-	known := string(kind) + name
-	if n := t.names[known]; n != 0 {
+// name is the name of a type.
+type name struct {
+	kind byte
+	text string
+}
+
+// findName returns the number of a type's name, nil where it is not known.
+func (t *tx) findName(kind byte, text string) (number any, err error) {
+	if n := t.names[name{kind, text}]; n != nil {
 		return n, nil
 	}
-	key, err := t.codec.KeyString(domainName, known)
+	key, err := t.codec.KeyString(domainName, string(kind)+text)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	n, err := t.number(selectName, key)
-	if n != 0 {
-		t.know(known, n)
+	if err != nil || n == 0 {
+		return nil, err
 	}
-	return n, err
+	return t.know(kind, text, n), nil
 }
 
 // makeName is findName, and makes it known. It returns nil, for NULL, for an empty name.
-func (t *tx) makeName(kind byte, name string) (any, error) {
-	if name == "" {
+func (t *tx) makeName(kind byte, text string) (number any, err error) {
+	if text == "" {
 		return nil, nil
 	}
-	n, err := t.findName(kind, name)
-	if err != nil || n != 0 {
-		return n, err
+	number, err = t.findName(kind, text)
+	if err != nil || number != nil {
+		return number, err
 	}
-	known := string(kind) + name
-	key, err := t.codec.KeyString(domainName, known)
+	key, err := t.codec.KeyString(domainName, string(kind)+text)
 	if err != nil {
 		return nil, err
 	}
-	if n, err = t.insert(insertName, key); err != nil {
+	n, err := t.insert(insertName, key)
+	if err != nil {
 		return nil, err
 	}
-	t.know(known, n)
-	return n, nil
+	return t.know(kind, text, n), nil
 }
 
-func (t *tx) know(name string, n int64) {
+func (t *tx) know(kind byte, text string, n int64) any {
 	if t.names == nil {
-		t.names = map[string]int64{}
+		t.names = map[name]any{}
 	}
-	t.names[name] = n
+	t.names[name{kind, text}] = n
+	return n
 }
 
-// relation returns the numbers of these types of relations, without those that nothing has.
+// relationNames returns the numbers of these types of relations, without those that nothing has.
 func (t *tx) relationNames(types []event.RelationType) (numbers []int64, err error) {
 	for _, name := range types {
 		n, err := t.findName(relationName, string(name))
 		if err != nil {
 			return nil, err
 		}
-		if n != 0 {
+		if n, known := n.(int64); known {
 			numbers = append(numbers, n)
 		}
 	}

@@ -6,7 +6,8 @@ CREATE TABLE room (
 	row  BLOB NOT NULL UNIQUE  -- random, and never used twice
 ) STRICT;
 
--- Names that many rows share: types of events, and of relations.
+-- Names that many rows share: types of events, and of relations. They are no foreign keys of an event:
+-- whoever changes one of these in a row would have SQLite write a journal of the statement.
 CREATE TABLE name (
 	id  INTEGER PRIMARY KEY,
 	key BLOB NOT NULL UNIQUE -- kind and name | its hash
@@ -16,10 +17,10 @@ CREATE TABLE event (
 	id         INTEGER PRIMARY KEY,                          -- in the order in which events were first stored
 	room       INTEGER NOT NULL REFERENCES room (id),
 	event_id   BLOB    NOT NULL,                             -- the id | its hash
-	type       INTEGER REFERENCES name (id),                 -- NULL: not known
+	type       INTEGER,                                      -- NULL: not known
 	session    BLOB,                                         -- the id | its hash; NULL: none
 	relates_to BLOB,                                         -- the id | its hash, other than that of event_id; NULL: to nothing
-	rel_type   INTEGER REFERENCES name (id),
+	rel_type   INTEGER,
 	size       INTEGER NOT NULL,                             -- of Raw, in bytes
 	stored     INTEGER NOT NULL,                             -- when it was last stored, in milliseconds since 1970
 	row        BLOB,                                         -- NULL | random, and never used twice
