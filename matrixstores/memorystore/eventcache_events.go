@@ -43,6 +43,7 @@ func save(t *memory.Txn, room id.RoomID, now int64, all []eventcache.Event) erro
 		return err
 	}
 	for _, e := range all {
+		e.Raw = slices.Clip(e.Raw) // whoever appends to what he got is not to write behind it
 		row := &eventRow{room: room, number: r.next, stored: now, Event: e}
 		was, there, err := events.First(t, "id", eventKey(room, e.ID))
 		if err != nil {

@@ -144,14 +144,14 @@ func (s *EventCache) AllRoomStats(ctx context.Context) (all []eventcache.RoomSta
 	return all, nil
 }
 
-// Bytes returns the size of all events as they were given, of their ids, and of the gaps' tokens.
+// Bytes returns the size of all events as they were given, of what is known of them, and of the gaps' tokens.
 func (s *EventCache) Bytes(ctx context.Context) (size int64, err error) {
 	err = s.read(ctx, "count the bytes", nil, func(t *memory.Txn) error {
 		for e, err := range events.Get(t, "id") {
 			if err != nil {
 				return err
 			}
-			size += int64(len(e.Raw) + len(e.ID) + len(e.room) + len(e.Type) + len(e.Session) + len(e.RelatesTo) + len(e.RelType))
+			size += int64(len(e.Raw)+len(e.ID)+len(e.room)+len(e.Type)+len(e.Session)+len(e.RelatesTo)+len(e.RelType)) + metaBytes(e.Meta)
 		}
 		for c, err := range chunks.Get(t, "id") {
 			if err != nil {
@@ -164,6 +164,25 @@ func (s *EventCache) Bytes(ctx context.Context) (size int64, err error) {
 		return nil
 	})
 	return size, err
+}
+
+func metaBytes(m *eventcache.Meta) (size int64) {
+	if m == nil {
+		return 0
+	}
+	for _, action := range m.PushActions {
+		size += int64(len(action))
+	}
+	if d := m.Decrypted; d != nil {
+		size += int64(len(d.Sender) + len(d.SenderDevice) + len(d.SenderKey) + len(d.Algorithm) + len(d.Trust) + len(d.Original))
+	}
+	if u := m.Undecryptable; u != nil {
+		size += int64(len(u.Reason))
+	}
+	if m.Thread != nil {
+		size += int64(len(m.Thread.Latest))
+	}
+	return size + 8 // the timestamp
 }
 
 // How many events one transaction of a CleanUp looks at.

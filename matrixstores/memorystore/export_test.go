@@ -46,8 +46,6 @@ func (m *Media) GetIn(t *memory.Txn, r media.Request) ([]byte, error) {
 
 // AddIn is Add as part of a transaction.
 func (m *Media) AddIn(t *memory.Txn, r media.Request, data []byte) error {
-	content := pieces{}
-	content.append(data)
-	_, err := m.put(&change{t: t}, r, content.all, content.size, media.AddOptions{})
+	_, err := m.put(&change{t: t}, r, int64(len(data)), func() [][]byte { return piecesOf(data).all }, media.AddOptions{})
 	return err
 }

@@ -154,15 +154,15 @@ func (c *change) removeAt(r media.Request) error {
 	return c.remove(row)
 }
 
-// put stores a content, or removes what is out of date then.
-func (m *Media) put(c *change, r media.Request, data [][]byte, size int64, o media.AddOptions) (stored bool, err error) {
+// put stores a content, or removes what is out of date then. data is called for what is stored only.
+func (m *Media) put(c *change, r media.Request, size int64, data func() [][]byte, o media.AddOptions) (stored bool, err error) {
 	if err := c.removeAt(r); err != nil {
 		return false, err
 	}
 	if !o.IgnorePolicy && m.retention.tooLarge(size) {
 		return false, nil
 	}
-	row := &contentRow{number: m.stored.Add(1), request: r, size: size, data: data, ignore: o.IgnorePolicy}
+	row := &contentRow{number: m.stored.Add(1), request: r, size: size, data: data(), ignore: o.IgnorePolicy}
 	c.added = row.number
 	m.accesses.begin(row.number, m.now()) // before anybody can see it
 	return true, contents.Insert(c.t, row)
@@ -170,10 +170,8 @@ func (m *Media) put(c *change, r media.Request, data [][]byte, size int64, o med
 
 // Add stores a content; see media.Contents.
 func (m *Media) Add(ctx context.Context, r media.Request, data []byte, o media.AddOptions) (stored bool, err error) {
-	pieces := pieces{}
-	pieces.append(data)
 	err = m.write(ctx, "add", r.Check(), func(c *change) error {
-		stored, err = m.put(c, r, pieces.all, pieces.size, o)
+		stored, err = m.put(c, r, int64(len(data)), func() [][]byte { return piecesOf(data).all }, o)
 		return err
 	})
 	if err != nil {

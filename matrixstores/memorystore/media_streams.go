@@ -41,6 +41,12 @@ func (s *pieces) append(p []byte) {
 	}
 }
 
+// piecesOf copies data.
+func piecesOf(data []byte) (s pieces) {
+	s.append(data)
+	return s
+}
+
 // writers are the uploads that were begun and not committed.
 type writers struct {
 	mu   sync.Mutex
@@ -122,7 +128,7 @@ func (w *writer) Commit() (stored bool, err error) {
 		return false, w.m.failed("commit", w.ended)
 	}
 	err = w.m.write(w.ctx, "commit", nil, func(c *change) error {
-		stored, err = w.m.put(c, w.request, w.written.all, w.written.size, w.opts)
+		stored, err = w.m.put(c, w.request, w.written.size, func() [][]byte { return w.written.all }, w.opts)
 		return err
 	})
 	if err != nil {
