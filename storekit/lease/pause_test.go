@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -254,7 +255,7 @@ func TestStormOfPausesAndHolds(t *testing.T) {
 		l := open(t, engine, func(c *lease.Config) { c.Database.Verify = false })
 		var mu sync.Mutex
 		holders := map[string]string{} // of key and generation
-		short := lease.Options{Duration: time.Minute, Renew: time.Millisecond}
+		short := lease.Options{Duration: time.Hour, Renew: time.Millisecond} // for longer than anybody waits: a key that stays taken is noticed
 		var work, pauses sync.WaitGroup
 		stop := make(chan struct{})
 		for i := range 2 {
@@ -276,34 +277,42 @@ func TestStormOfPausesAndHolds(t *testing.T) {
 				}
 			})
 		}
-		wait := lifecycle.WithPolicy(deadline(t, patience), lifecycle.Wait)
 		for i := range 6 {
 			holder, key := fmt.Sprint("holder ", i), fmt.Sprint("key ", i%2)
+			turn := func() bool {
+				bound, cancel := context.WithTimeout(ctx, patience) // of one turn: how long the storm lasts is the machine's affair
+				defer cancel()
+				wait := lifecycle.WithPolicy(bound, lifecycle.Wait)
+				x, err := l.Hold(wait, key, by(holder, short))
+				if err != nil {
+					t.Errorf("%s: %v", holder, err)
+					return false
+				}
+				generation := x.Generation()
+				err = x.Check(wait)
+				if errors.Is(err, lease.ErrDirty) && x.Clean(generation) {
+					err = x.Check(wait)
+				}
+				if err == nil {
+					at := fmt.Sprint(key, " ", generation)
+					mu.Lock()
+					if other, used := holders[at]; used && other != holder {
+						t.Errorf("%s was %s's and %s's", at, other, holder)
+					}
+					holders[at] = holder
+					mu.Unlock()
+				} else if errors.Is(err, lease.ErrLost) {
+					t.Errorf("%s lost its lease: %v", holder, err)
+				}
+				if err := x.Release(ctx); err != nil {
+					t.Errorf("%s: %v", holder, err)
+				}
+				return true
+			}
 			work.Go(func() {
 				for range tier.Count(10, 100, 1000) {
-					x, err := l.Hold(wait, key, by(holder, short))
-					if err != nil {
-						t.Errorf("%s: %v", holder, err)
+					if !turn() {
 						return
-					}
-					generation := x.Generation()
-					err = x.Check(wait)
-					if errors.Is(err, lease.ErrDirty) && x.Clean(generation) {
-						err = x.Check(wait)
-					}
-					if err == nil {
-						at := fmt.Sprint(key, " ", generation)
-						mu.Lock()
-						if other, used := holders[at]; used && other != holder {
-							t.Errorf("%s was %s's and %s's", at, other, holder)
-						}
-						holders[at] = holder
-						mu.Unlock()
-					} else if errors.Is(err, lease.ErrLost) {
-						t.Errorf("%s lost its lease: %v", holder, err)
-					}
-					if err := x.Release(ctx); err != nil {
-						t.Errorf("%s: %v", holder, err)
 					}
 				}
 			})
