@@ -63,10 +63,38 @@ func (s StateData) SaveChanges(ctx context.Context, c *state.Changes) error {
 		if c.Empty() { // and yet a store that is paused, or closed, says so
 			err = s.view(ctx, func(*stateTx) error { return nil })
 		} else {
-			err = s.update(ctx, func(t *stateTx) error { return c.Apply(t) })
+			err = s.update(ctx, func(t *stateTx) error { return t.apply(c) })
 		}
 	}
 	return s.failed("save changes", err)
+}
+
+// A Changes with many state events touches pages all over the indexes. In a cache of the usual size each of them would be written
+// to the log, and read again, many times; so the cache may grow for it, to 8192 pages, and gives the memory back.
+const (
+	manyStateEvents = 2000
+	growCache       = `PRAGMA cache_spill = 8192`
+	shrinkCache     = `PRAGMA cache_spill = 1`
+)
+
+func (t *stateTx) apply(c *state.Changes) error {
+	events := 0
+	for _, types := range c.State {
+		for _, keys := range types {
+			events += len(keys)
+		}
+	}
+	if events < manyStateEvents {
+		return c.Apply(t)
+	}
+	if _, err := t.exec(growCache); err != nil {
+		return err
+	}
+	err := c.Apply(t)
+	if _, again := t.exec(shrinkCache); err == nil {
+		err = again
+	}
+	return err
 }
 
 // RemoveRoom removes everything of a room; see state.Saver.

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 
 	"maunium.net/go/mautrix/id"
@@ -54,6 +55,8 @@ type stateTx struct {
 
 	rooms map[id.RoomID]int64
 	types map[string]int64
+
+	rowID [16]byte // of the last row that was sealed
 
 	arena   []byte // hashes are made here, one after another
 	scratch []byte // what is hashed
@@ -240,9 +243,22 @@ func (t *stateTx) seal(table, column string, plain []byte) (row any, sealed []by
 		sealed, err = t.codec.Seal(secret.Place{}, plain)
 		return nil, sealed, err
 	}
-	rowID := secret.NewRowID()
-	t.sealed, err = t.codec.AppendSeal(t.sealed[:0], placeOf(table, column, rowID[:]), plain)
-	return rowID[:], t.sealed, err
+	id := t.newRow()
+	t.sealed, err = t.codec.AppendSeal(t.sealed[:0], placeOf(table, column, id), plain)
+	return id, t.sealed, err
+}
+
+// newRow returns the id of a row. The rows of one transaction follow each other, and one transaction another: so the index
+// of the ids grows at its end, instead of everywhere. That none is used twice is up to the random half, of each transaction.
+func (t *stateTx) newRow() []byte {
+	if t.rowID == ([16]byte{}) {
+		t.rowID = secret.NewRowID()
+		binary.BigEndian.PutUint64(t.rowID[:8], uint64(t.now())<<20)
+	} else {
+		binary.BigEndian.PutUint64(t.rowID[:8], binary.BigEndian.Uint64(t.rowID[:8])+1)
+	}
+	id := t.rowID
+	return id[:]
 }
 
 // put seals a value, and runs a statement whose first parameters are row and data.

@@ -1,5 +1,5 @@
 -- Behind a column stands what it holds in a plain | in an encrypted store. n is the order in
--- which rows were first stored: what replaces a row keeps it. row is NULL | random, and never used twice.
+-- which rows were first stored: what replaces a row keeps it. row is NULL | when it was written, and random: never used twice.
 
 -- Room ids, once for all tables. Others have the number only.
 CREATE TABLE room_id (
