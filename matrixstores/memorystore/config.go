@@ -67,10 +67,11 @@ func (c Config) open(ctx context.Context, name string, schema *memdb.DBSchema) (
 		return base{}, errors.Join(err, b.db.Close(context.WithoutCancel(ctx)))
 	}
 	b.jobs = job.NewRunner(job.Config{Name: c.Name + ": jobs", Timeout: c.Timeout, StartPaused: c.Strict && c.StartPaused})
+	group := lifecycle.GroupConfig{Name: c.Name}
 	if c.Strict {
-		b.strict = lifecycle.Sequence(lifecycle.Named("jobs", b.jobs), lifecycle.Named("database", b.db))
+		b.strict = group.Sequence(lifecycle.Named("jobs", b.jobs), lifecycle.Named("database", b.db))
 	}
-	b.ending = lifecycle.Sequence(closing("jobs", b.jobs.Close), closing("leases", b.leases.Close), closing("database", b.db.Close))
+	b.ending = group.Sequence(closing("jobs", b.jobs.Close), closing("leases", b.leases.Close), closing("database", b.db.Close))
 	return b, nil
 }
 

@@ -28,12 +28,11 @@ type MediaConfig struct {
 type Media struct {
 	base
 	told      func(media.Cleaned, error)
-	stored    atomic.Uint64 // numbers the contents
+	stored    atomic.Uint64 // numbers the contents, and the policies that were set; taken by the one writer
 	retention retention
 	accesses  accesses
 	writers   writers
 
-	setting  sync.Mutex // held by the SetPolicy that runs
 	cleaning sync.Mutex // held by the Clean that runs
 	due      atomic.Bool
 	tidying  *job.Handle

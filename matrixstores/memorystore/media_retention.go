@@ -16,7 +16,17 @@ import (
 type retention struct {
 	mu      sync.Mutex
 	policy  media.Policy
+	turn    uint64     // of the SetPolicy that it comes from
 	cleaned *time.Time // nil: never
+}
+
+// set puts a policy in force, unless it is that of an earlier turn than the one that is.
+func (r *retention) set(p media.Policy, turn uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if turn > r.turn {
+		r.policy, r.turn = p, turn
+	}
 }
 
 // tooLarge says whether the policy in force allows no content of this size.
@@ -59,17 +69,18 @@ func clone[T any](p *T) *T {
 	return &v
 }
 
-// SetPolicy sets the policy; see media.Retention.
+// SetPolicy sets the policy; see media.Retention. It takes its turn among the writers, and no
+// lock that would make others wait for it.
 func (m *Media) SetPolicy(ctx context.Context, p media.Policy) error {
-	m.setting.Lock() // what was stored last is what is in force
-	defer m.setting.Unlock()
-	err := m.write(ctx, "set the policy", p.Check(), func(*change) error { return nil })
+	var turn uint64
+	err := m.write(ctx, "set the policy", p.Check(), func(*change) error {
+		turn = m.stored.Add(1)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	m.retention.mu.Lock()
-	m.retention.policy = clonePolicy(p)
-	m.retention.mu.Unlock()
+	m.retention.set(clonePolicy(p), turn)
 	m.opportunity()
 	return nil
 }

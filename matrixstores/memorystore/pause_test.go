@@ -226,3 +226,85 @@ func TestWorkIsRefusedAfterAPauseThatHadNoTime(t *testing.T) {
 		}
 	}
 }
+
+// Whoever waits for a Resume keeps nobody else from his own time.
+func TestASetPolicyThatWaitsKeepsNoOther(t *testing.T) {
+	m := openMedia(t, memorystore.MediaConfig{Config: memorystore.Config{Strict: true, WhenPaused: lifecycle.Wait, Timeout: watchdog}})
+	must(t, m.Pause(t.Context()))
+	calls := make(chan error, 2)
+	for range 2 {
+		go func() { calls <- m.SetPolicy(t.Context(), media.NoLimits().WithMaxCacheSize(1)) }()
+	}
+	for range 10 { // by the second one at the latest the others wait
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		ended := make(chan error, 1)
+		go func() { ended <- m.SetPolicy(short, media.NoLimits()) }()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("SetPolicy whose context has ended returned %v", err)
+			}
+		case <-time.After(watchdog / 3):
+			t.Error("SetPolicy waits for another one, although its own context has ended")
+			must(t, m.Resume(t.Context()))
+			<-ended
+		}
+		cancel()
+	}
+	must(t, m.Resume(t.Context()))
+	must(t, <-calls)
+	must(t, <-calls)
+	if p := m.Policy(); p.MaxCacheSize == nil || *p.MaxCacheSize != 1 {
+		t.Errorf("the policy in force is %+v, and not the one that was set", p)
+	}
+}
+
+// Of policies that are set at the same time the one that was stored last is in force, for the store and for Policy.
+func TestThePolicyThatWasStoredLastIsInForce(t *testing.T) {
+	m := openMedia(t, memorystore.MediaConfig{})
+	for round := range 50 {
+		var wg sync.WaitGroup
+		for size := range int64(8) {
+			wg.Go(func() {
+				if err := m.SetPolicy(t.Context(), media.NoLimits().WithMaxFileSize(size)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		limit := *m.Policy().MaxFileSize
+		for _, size := range []int64{limit, limit + 1} {
+			stored, err := m.Add(t.Context(), media.File("mxc://example.org/a"), make([]byte, size), media.AddOptions{})
+			if err != nil || stored != (size <= limit) {
+				t.Fatalf("round %d: Policy allows %d bytes, and Add of %d returned %v, %v", round, limit, size, stored, err)
+			}
+		}
+	}
+}
+
+// A Pause that ran out of time names the store, and what kept it.
+func TestAPauseThatIsHeldNamesTheStore(t *testing.T) {
+	s := openEventCache(t, memorystore.EventCacheConfig{Config: memorystore.Config{Name: "my events", Strict: true}})
+	in, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- s.View(lifecycle.WithLabel(context.Background(), "load the room list"), func(*memory.Txn) error {
+			close(in)
+			<-leave
+			return nil
+		})
+	}()
+	<-in
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err := s.Pause(short)
+	held := (*lifecycle.HeldError)(nil)
+	if !errors.As(err, &held) {
+		t.Fatalf("Pause while somebody reads for too long returned %v", err)
+	}
+	if held.Store != "my events" || len(held.Holders) != 1 || held.Holders[0].Label != "load the room list" {
+		t.Errorf("Pause returned %v; it should name the store and the operation", err)
+	}
+	close(leave)
+	must(t, <-done)
+	must(t, s.Pause(t.Context()))
+}
