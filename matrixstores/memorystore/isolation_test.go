@@ -168,6 +168,53 @@ func TestWhatIsRefusedIsNotCopied(t *testing.T) {
 	}
 }
 
+// A large content is in memory once, in pieces, whether it was streamed or not; reading it as a stream costs nothing.
+func TestAContentIsInMemoryOnce(t *testing.T) {
+	ctx := t.Context()
+	const size, slack = 16 << 20, 1 << 20
+	m := openMedia(t, memorystore.MediaConfig{})
+	r, data := media.File("mxc://example.org/a"), make([]byte, size)
+	allocated := func(f func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	for what, store := range map[string]func(){
+		"Add": func() {
+			_, err := m.Add(ctx, r, data, media.AddOptions{})
+			must(t, err)
+		},
+		"a Writer": func() {
+			w, err := m.Create(ctx, r, media.AddOptions{})
+			must(t, err)
+			for left := data; len(left) > 0; {
+				n, err := w.Write(left[:min(len(left), 10_000)])
+				must(t, err)
+				left = left[n:]
+			}
+			_, err = w.Commit()
+			must(t, err)
+		},
+	} {
+		if n := allocated(store); n > size+slack {
+			t.Errorf("%s has allocated %d bytes for a content of %d", what, n, size)
+		}
+		n := allocated(func() {
+			in, err := m.Open(ctx, r)
+			must(t, err)
+			got, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, in, make([]byte, 32<<10))
+			if err != nil || got != size {
+				t.Errorf("reading what %s has stored returned %d bytes, %v", what, got, err)
+			}
+		})
+		if n > slack {
+			t.Errorf("reading a content of %d bytes as a stream has allocated %d", size, n)
+		}
+	}
+}
+
 // Bytes tells about how much there is: what is larger shows, and what is gone does not.
 func TestBytesFollowTheContents(t *testing.T) {
 	ctx := context.Background()
