@@ -36,9 +36,9 @@ func (m *Media) CheckTotals(ctx context.Context) error {
 	return m.View(ctx, func(c *sqlite.Conn) error {
 		var wrong, lost int
 		err := errors.Join(
-			c.QueryRow(ctx, `SELECT count(*) FROM total AS t WHERE contents <> (SELECT count(*) FROM media AS m WHERE m.ignore_policy = t.ignore_policy)
+			c.QueryRow(ctx, `SELECT /* of a test */ count(*) FROM total AS t WHERE contents <> (SELECT count(*) FROM media AS m WHERE m.ignore_policy = t.ignore_policy)
 				OR bytes <> (SELECT coalesce(sum(size), 0) FROM media AS m WHERE m.ignore_policy = t.ignore_policy)`).Scan(&wrong),
-			c.QueryRow(ctx, `SELECT count(*) FROM chunk WHERE substr(row, 1, 16) NOT IN (SELECT content FROM media UNION ALL SELECT content FROM upload)`).Scan(&lost))
+			c.QueryRow(ctx, `SELECT /* of a test */ count(*) FROM chunk WHERE substr(row, 1, 16) NOT IN (SELECT content FROM media UNION ALL SELECT content FROM upload)`).Scan(&lost))
 		if err == nil && wrong > 0 {
 			err = fmt.Errorf("the totals are not those of the contents")
 		}
