@@ -18,7 +18,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 	"github.com/quiesce-go/quiesce/storekit/secret"
@@ -444,16 +443,7 @@ func said(err error, what ...any) string {
 	return fmt.Sprint(err, what)
 }
 
-// TestStateGivesTheAnswersOfTheModel: whatever is done, in whichever order, a store answers every question as the model does.
-func TestStateGivesTheAnswersOfTheModel(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	onVariants(t, func(t *testing.T, engine sqlite.Engine, s secret.Secret) {
-		for run := range tier.Count(1, 20, 200) {
-			compareWithModel(t, openState(t, engine, s), seed+uint64(run), tier.Count(100, 300, 1000))
-		}
-	})
-}
-
+// compareWithModel does the same to a store and to the model, and asks both everything.
 func compareWithModel(t *testing.T, s *sqlitestore.State, seed uint64, operations int) {
 	t.Helper()
 	c := chance{rand.New(rand.NewPCG(seed, 1))}
