@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 )
 
 // faults are what proves that the suite finds faults: each is the reference with
@@ -121,7 +123,6 @@ var faults = []struct {
 	{"renames in two steps", "names-change-in-one-step", false},
 	{"loses one of two that come at once", "all-at-once", false},
 
-	{"does what was cut off all the same", "pauses-at-any-moment", true},
 	{"says that it has done what was cut off", "pauses-at-any-moment", true},
 	{"forgets in a pause what was written", "waiting-through-pauses", true},
 	{"does what was cut off all the same", "an-interrupted-change", true},
@@ -129,8 +130,14 @@ var faults = []struct {
 	{"makes a file that nobody knows of", "files-are-named", true},
 }
 
+// byChance are the cases that find a fault only where they happen upon it: they may be run several times.
+var byChance = []string{"any-operations", "cleaning-and-pauses", "pauses-at-any-moment", "waiting-through-pauses", "an-interrupted-change", "all-at-once", "readers-beside-writers", "names-change-in-one-step"}
+
 // TestEveryFaultIsFound: each fault is found by the case that is meant for it, and every case finds one.
 func TestEveryFaultIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds, many of them waiting for what never comes")
+	}
 	var mu sync.Mutex
 	found := map[string][]string{}
 	t.Run("fault", func(t *testing.T) {
@@ -141,15 +148,23 @@ func TestEveryFaultIsFound(t *testing.T) {
 				if i < 0 {
 					t.Fatalf("there is no case %q", f.by)
 				}
-				h := openHarness(f.name)
+				newHarness := openHarness
 				if f.strict {
-					h = strictHarness(f.name)
+					newHarness = strictHarness
 				}
-				if !cases[i].fits(h) || h.lacks(cases[i].Needs) != "" {
+				if h := newHarness(f.name); !cases[i].fits(h) || h.lacks(cases[i].Needs) != "" {
 					t.Fatalf("the case %q is not meant for this reference", f.by)
 				}
-				h.Limit = 12 * time.Second
-				r := runCase(t.Context(), &cases[i], h, t.TempDir)
+				runs := 1
+				if slices.Contains(byChance, f.by) {
+					runs = 20
+				}
+				r := &trial.Result{}
+				for ; runs > 0 && len(r.Findings) == 0; runs-- {
+					h := newHarness(f.name)
+					h.Limit = 12 * time.Second
+					r = runCase(t.Context(), &cases[i], h, t.TempDir)
+				}
 				switch {
 				case len(r.Findings) == 0:
 					t.Fatalf("a store that %s was not found out by the case %q (notes: %q)", f.name, f.by, r.Notes)

@@ -72,7 +72,8 @@ func (g *strictGate) write(ctx context.Context, fn func() error) error {
 }
 
 func (g *strictGate) run(c *strictConn, fn func() error) error {
-	if turn, often := g.turn.Add(1), g.s.is("does what was cut off all the same"); often || turn%32 == 0 { // long enough for a pause to come
+	often := g.s.is("does what was cut off all the same") || g.s.is("says that it has done what was cut off") || g.s.is("notes the time of what was cut off")
+	if g.turn.Add(1)%32 == 0 || often { // long enough for a pause to come
 		select {
 		case <-c.interrupted:
 		case <-time.After(2 * time.Millisecond):
