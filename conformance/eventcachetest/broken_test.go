@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -902,7 +903,7 @@ var brokenStores = []brokenStore{
 	{"loses what is too much at once", "many-at-once", func(f *faulty) {
 		f.eachUpdate = func(_ eventcache.LinkedChunkID, u eventcache.Update) eventcache.Update {
 			if u, is := u.(eventcache.PushItems); is {
-				u.Items = u.Items[:min(len(u.Items), 500)]
+				u.Items = u.Items[:min(len(u.Items), 400)]
 				return u
 			}
 			return u
@@ -979,6 +980,9 @@ func isCaught(t *testing.T, by string, h *Harness) {
 	if reason := h.lacks(cases[i].Needs); reason != "" || !cases[i].fits(h) {
 		t.Fatalf("the case is not for a store like this one: %s", reason)
 	}
+	// A fault that one random run in two hundred does not find would fail this test one day. Here all runs are the same.
+	setSeed(t, "1")
+	defer setSeed(t, "0")      // by chance
 	h.Limit = 12 * time.Second // less waiting for what never comes
 	r := runCase(t.Context(), &cases[i], h, t.TempDir)
 	if len(r.findings) == 0 {
@@ -993,5 +997,11 @@ func isCaught(t *testing.T, by string, h *Harness) {
 	}
 	if testing.Verbose() {
 		t.Log(fmt.Sprintf("%.1500s", r.findings[0].Error()))
+	}
+}
+
+func setSeed(t *testing.T, seed string) {
+	if err := flag.Set("rapid.seed", seed); err != nil {
+		t.Fatal(err)
 	}
 }

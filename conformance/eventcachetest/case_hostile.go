@@ -276,24 +276,24 @@ func caseLargeEvents(p *probe) {
 
 func caseManyAtOnce(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
-	const n = 800
+	const n = 600
 	all := evs(numbered("", n)...)
 	s.apply(list, items(0, 1, 0), push(1, 0, all...))
 	if got := itemsOf(s.chunks(list)); !slices.EqualFunc(got, all, sameEvent) {
 		p.broken("of %d events that were pushed at once %d came back, or in another order", n, len(got))
 	}
 	s.apply(list, remove(1, 0), remove(1, n/2), detach(1, n-10), push(1, n-10, all[0]))
-	s.duplicates(list, evIDs("$0", "$1", "$400", "$401", "$402", "$798"), "$1@1:0 $400@1:399 $402@1:400 $0@1:790")
+	s.duplicates(list, evIDs("$0", "$1", "$300", "$301", "$302", "$598"), "$1@1:0 $300@1:299 $302@1:300 $0@1:590")
 	updates := []eventcache.Update{eventcache.Clear{}}
-	for i := range 300 {
+	for i := range 200 {
 		chunk := eventcache.ChunkID(i + 1)
 		updates = append(updates, items(chunk-1, chunk, 0), push(chunk, 0, all[2*i]), push(chunk, 1, all[2*i+1]), remove(chunk, 0))
 	}
 	s.apply(list, updates...)
 	metadata, err := s.LoadAllMetadata(p.ctx, list)
 	p.must("LoadAllMetadata", err)
-	if len(metadata) != 300 || metadata[299].Items != 1 {
-		p.broken("300 chunks that were made at once are %d", len(metadata))
+	if len(metadata) != 200 || metadata[199].Items != 1 {
+		p.broken("200 chunks that were made at once are %d", len(metadata))
 	}
-	s.duplicates(list, evIDs("$1", "$599", "$0"), "$1@1:0 $599@300:0")
+	s.duplicates(list, evIDs("$1", "$399", "$0"), "$1@1:0 $399@200:0")
 }

@@ -112,8 +112,7 @@ func caseReopen(p *probe) {
 		s.agree()
 	}
 	again(func() {})
-	again(func() { s.apply(eventcache.Room(roomA), eventcache.Clear{}) })
-	again(func() { p.must("Pause", s.Pause(p.ctx)); p.must("Resume", s.Resume(p.ctx)) })
+	again(func() { s.idle(); s.apply(eventcache.Room(roomA), eventcache.Clear{}) })
 	again(func() { s.apply(eventcache.Room(roomA), items(0, 3, 0), push(3, 0, ev("$shared"), ev("$last"))) })
 	// What comes after that comes last, and ages are those of before.
 	s.save(roomC, ev("$a"), ev("$z"))

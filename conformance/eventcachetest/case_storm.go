@@ -85,7 +85,7 @@ func storm(p *probe, policy lifecycle.Policy) {
 func pauser(p *probe, s *subject, r *rand.Rand) (pauses int) {
 	resume := func(ctx context.Context) error { return s.Resume(ctx) }
 	begun := time.Now()
-	for pauses < tier.Count(25, 500, 6000) && !p.failed() && time.Since(begun) < p.soon {
+	for pauses < tier.Count(20, 500, 6000) && !p.failed() && time.Since(begun) < p.soon {
 		pauses++
 		ctx, cancel := p.ctx, context.CancelFunc(func() {})
 		switch r.IntN(6) {

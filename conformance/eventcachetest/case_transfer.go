@@ -197,7 +197,7 @@ func caseTransferBroken(p *probe) {
 		}
 		try(what, text)
 	}
-	step := tier.Count(53, 3, 1)
+	step := tier.Count(83, 3, 1)
 	for i := 0; i < len(export); i += step {
 		b := []byte(export)
 		b[i] ^= 1 << (i % 8)

@@ -27,7 +27,7 @@ type operation struct {
 	do   func(ctx context.Context, s contents) (string, error)
 }
 
-func (choose chooser) eventID() id.EventID { return id.EventID(fmt.Sprint("$", choose(12))) }
+func (choose chooser) eventID() id.EventID { return id.EventID(fmt.Sprint("$", choose(8))) }
 
 // event makes an event of which there are few, so that they meet. One of many cannot be stored.
 func (choose chooser) event(wrong bool) eventcache.Event {
