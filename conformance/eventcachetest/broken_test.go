@@ -996,7 +996,7 @@ func isCaught(t *testing.T, by string, h *Harness) {
 		}
 	}
 	if testing.Verbose() {
-		t.Log(fmt.Sprintf("%.1500s", r.findings[0].Error()))
+		t.Logf("%.1500s", r.findings[0].Error())
 	}
 }
 

@@ -319,7 +319,7 @@ func casePauseExport(p *probe) {
 		switch {
 		case err != nil && !ofPause(err):
 			p.broken("an Export during which the store was paused returned: %v", err)
-		case err == nil && string(w.Bytes()) != string(whole):
+		case err == nil && w.String() != string(whole):
 			p.broken("an Export during which the store was paused returned nil, and has written %d bytes of %d", w.Len(), len(whole))
 		case err != nil:
 			_, wrong := newModel(p.clock.now).Import(p.ctx, strings.NewReader(w.String()))

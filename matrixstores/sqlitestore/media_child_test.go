@@ -102,8 +102,8 @@ var mediaWork = map[string]func(s *sqlitestore.Media) error{
 	},
 	"read": func(s *sqlitestore.Media) error {
 		_, found, err := s.Get(ctx, file(1))
-		if err == nil && !found {
-			err = errors.New("there is nothing to be read")
+		if err != nil || !found {
+			return fmt.Errorf("found is %v: %w", found, err)
 		}
 		fmt.Println("read")
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
