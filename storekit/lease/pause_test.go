@@ -254,7 +254,7 @@ func TestStormOfPausesAndHolds(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		l := open(t, engine, func(c *lease.Config) { c.Database.Verify = false })
 		var mu sync.Mutex
-		holders := map[string]string{} // of key and generation
+		holders := map[string]string{}                                       // of key and generation
 		short := lease.Options{Duration: time.Hour, Renew: time.Millisecond} // for longer than anybody waits: a key that stays taken is noticed
 		var work, pauses sync.WaitGroup
 		stop := make(chan struct{})
