@@ -196,8 +196,10 @@ func (a *applier) link(u eventcache.Update, previous, number, next eventcache.Ch
 	case before != nil && before.next != next, behind != nil && behind.previous != previous:
 		return refuse(eventcache.ErrLinks)
 	case before == nil && behind == nil:
-		if empty, err := a.tx.number(selectIsEmpty, a.number); err != nil || empty == 0 {
-			return errors.Join(err, refuse(eventcache.ErrLinks))
+		if empty, err := a.tx.number(selectIsEmpty, a.number); err != nil {
+			return err
+		} else if empty == 0 {
+			return refuse(eventcache.ErrLinks)
 		}
 	}
 	if a.number == 0 {

@@ -177,6 +177,7 @@ func tooMuch(p media.Policy) func(context.Context, *sqlite.Conn, int) ([]victim,
 // giveBack gives free pages back to the file system, in small transactions. It
 // may be left half-way: the next cleaning, or Compact, goes on.
 func (m *Media) giveBack(ctx context.Context) error {
+	ctx = lifecycle.WithPolicy(ctx, lifecycle.Fail) // there is nothing to wait for
 	for more := true; more; {
 		err := m.update(ctx, func(c *sqlite.Conn) error {
 			var mode, before, after int64
