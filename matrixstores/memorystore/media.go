@@ -28,7 +28,7 @@ type MediaConfig struct {
 type Media struct {
 	base
 	told      func(media.Cleaned, error)
-	stored    atomic.Uint64 // numbers the contents, and the policies that were set; taken by the one writer
+	stored    atomic.Uint64 // numbers the contents
 	retention retention
 	accesses  accesses
 	writers   writers

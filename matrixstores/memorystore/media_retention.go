@@ -16,17 +16,7 @@ import (
 type retention struct {
 	mu      sync.Mutex
 	policy  media.Policy
-	turn    uint64     // of the SetPolicy that it comes from
 	cleaned *time.Time // nil: never
-}
-
-// set puts a policy in force, unless it is that of an earlier turn than the one that is.
-func (r *retention) set(p media.Policy, turn uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if turn > r.turn {
-		r.policy, r.turn = p, turn
-	}
 }
 
 // tooLarge says whether the policy in force allows no content of this size.
@@ -72,15 +62,12 @@ func clone[T any](p *T) *T {
 // SetPolicy sets the policy; see media.Retention. It takes its turn among the writers, and no
 // lock that would make others wait for it.
 func (m *Media) SetPolicy(ctx context.Context, p media.Policy) error {
-	var turn uint64
-	err := m.write(ctx, "set the policy", p.Check(), func(*change) error {
-		turn = m.stored.Add(1)
-		return nil
-	})
-	if err != nil {
+	if err := m.write(ctx, "set the policy", p.Check(), func(*change) error { return nil }); err != nil {
 		return err
 	}
-	m.retention.set(clonePolicy(p), turn)
+	m.retention.mu.Lock()
+	m.retention.policy = clonePolicy(p)
+	m.retention.mu.Unlock()
 	m.opportunity()
 	return nil
 }
@@ -157,10 +144,9 @@ func (m *Media) clean(c *change, p media.Policy, now time.Time) (cleaned media.C
 			return 1
 		}
 	})
-	total, full := int64(0), false
+	total := int64(0)
 	for _, row := range left {
-		total += row.size
-		if full = full || total < 0 || p.TooMuch(total); full {
+		if total += row.size; p.TooMuch(total) { // and so it is for all that are older
 			remove(row.contentRow)
 		}
 	}

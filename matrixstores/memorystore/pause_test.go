@@ -259,8 +259,8 @@ func TestASetPolicyThatWaitsKeepsNoOther(t *testing.T) {
 	}
 }
 
-// Of policies that are set at the same time the one that was stored last is in force, for the store and for Policy.
-func TestThePolicyThatWasStoredLastIsInForce(t *testing.T) {
+// Of policies that are set at the same time one is in force, for the store as for Policy.
+func TestOnePolicyIsInForce(t *testing.T) {
 	m := openMedia(t, memorystore.MediaConfig{})
 	for round := range 50 {
 		var wg sync.WaitGroup
