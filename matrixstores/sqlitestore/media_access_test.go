@@ -164,9 +164,10 @@ func TestMediaLastAccessThatCannotBeStoredIsKept(t *testing.T) {
 		cfg.Clock = now.now
 		s := openMedia(t, cfg)
 		addMedia(t, s, file(1), []byte("content"))
+		// Before anything is read: a cleaning that begins by itself would store the access.
+		raw(t, s, `CREATE TRIGGER refuses BEFORE UPDATE OF last_access ON media BEGIN SELECT RAISE (ABORT, 'refused'); END`)
 		at := now.add(time.Second)
 		wantMedia(t, s, file(1), []byte("content"))
-		raw(t, s, `CREATE TRIGGER refuses BEFORE UPDATE OF last_access ON media BEGIN SELECT RAISE (ABORT, 'refused'); END`)
 		if err := s.Pause(ctx); err != nil {
 			t.Errorf("Pause: %v: an access that cannot be stored is worth no error", err)
 		}
