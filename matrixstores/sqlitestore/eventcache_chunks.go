@@ -14,8 +14,9 @@ import (
 // linked chunk takes two queries, and a part of it as many, however long it is.
 
 const (
-	selectLinks     = `SELECT id, previous, next, gap, row FROM chunk WHERE list = ?`
-	selectLast      = `SELECT id, previous, next, gap, row FROM chunk WHERE list = ? AND next IS NULL`
+	selectLinks = `SELECT id, previous, next, gap, row FROM chunk WHERE list = ?`
+	// Without statistics SQLite takes the primary key for as good, and would read all chunks of the list.
+	selectLast      = `SELECT id, previous, next, gap, row FROM chunk INDEXED BY chunk_next WHERE list = ? AND next IS NULL`
 	selectBefore    = `SELECT b.id, b.previous, b.next, b.gap, b.row FROM chunk a JOIN chunk b ON b.list = a.list AND b.id = a.previous WHERE a.list = ? AND a.id = ?`
 	selectHighest   = `SELECT id FROM chunk WHERE list = ? ORDER BY id DESC LIMIT 1`
 	selectItems     = `SELECT item.position, event.row, event.content FROM item JOIN event ON event.id = item.event WHERE item.list = ? AND item.chunk = ? ORDER BY item.position`
@@ -221,6 +222,22 @@ func (t *tx) loadOne(list int64, query string, args ...any) (*eventcache.Chunk, 
 		return nil, broken("chunks %d and %d are both the last", found[0].ID, found[1].ID)
 	}
 	c := &found[0]
+	err = t.eachItem(list, c, func(e eventcache.Event) { c.Items = append(c.Items, e) })
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// itemIDs returns the ids of the events in a chunk.
+func (t *tx) itemIDs(list int64, chunk *eventcache.Chunk) (ids []id.EventID, err error) {
+	err = t.eachItem(list, chunk, func(e eventcache.Event) { ids = append(ids, e.ID) })
+	return ids, err
+}
+
+// eachItem calls fn with the events in a chunk, in their order.
+func (t *tx) eachItem(list int64, c *eventcache.Chunk, fn func(eventcache.Event)) error {
+	next := 0
 	var position int
 	var row, content []byte
 	for r, err := range t.c.Rows(t.ctx, selectItems, list, int64(c.ID)) {
@@ -228,36 +245,17 @@ func (t *tx) loadOne(list int64, query string, args ...any) (*eventcache.Chunk, 
 			err = r.Scan(&position, &row, &content)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if c.Gap != nil || position != len(c.Items) {
-			return nil, broken("item %d of chunk %d is out of place", position, c.ID)
-		}
-		e, err := t.openEvent(row, content)
-		if err != nil {
-			return nil, err
-		}
-		c.Items = append(c.Items, e)
-	}
-	return c, nil
-}
-
-// itemIDs returns the ids of the events in a chunk.
-func (t *tx) itemIDs(list int64, chunk eventcache.ChunkID) (ids []id.EventID, err error) {
-	for r, err := range t.c.Rows(t.ctx, selectItems, list, int64(chunk)) {
-		var position int
-		var row, content []byte
-		if err == nil {
-			err = r.Scan(&position, &row, &content)
-		}
-		if err != nil {
-			return nil, err
+		if c.Gap != nil || position != next {
+			return broken("item %d of chunk %d is out of place", position, c.ID)
 		}
 		e, err := t.openEvent(row, content)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		ids = append(ids, e.ID)
+		fn(e)
+		next++
 	}
-	return ids, nil
+	return nil
 }

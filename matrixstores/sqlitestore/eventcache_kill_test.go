@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -178,6 +179,7 @@ func TestDamagedChainIsTold(t *testing.T) {
 				must(t, s.Update(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, damage) }))
 				_, err := s.LoadAllChunks(ctx, list)
 				wantError(t, "LoadAllChunks", err, eventcache.ErrBroken)
+				wantError(t, "Export", s.Export(ctx, list.Room, io.Discard), eventcache.ErrBroken)
 				loader := eventcache.Loader{Store: s, List: list}
 				l, err := loader.Load(ctx)
 				if err == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
@@ -29,9 +30,12 @@ const (
 	clearEvents = `DELETE FROM event WHERE room = ?`
 	clearRoom   = `DELETE FROM room WHERE id = ?`
 
-	// A page of a walk over all events, those first that were stored longest ago.
-	selectOld    = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE (stored, id) > (?, ?) AND stored < ? ORDER BY stored, id LIMIT ?`
-	deleteUnused = `DELETE FROM event WHERE id = ? AND stored < ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.event = event.id)`
+	// A page of a walk over all events, those first that were stored longest ago: the rest of those that were stored
+	// with the last one that was seen, then later ones. As one comparison of (stored, id), SQLite would begin every
+	// page at the first of those that were stored together, and one transaction may have stored all there are.
+	selectOldRest  = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE stored = ? AND id > ? ORDER BY id LIMIT ?`
+	selectOldLater = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE stored > ? AND stored < ? ORDER BY stored, id LIMIT ?`
+	deleteUnused   = `DELETE FROM event WHERE id = ? AND stored < ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.event = event.id)`
 )
 
 // clearEverything leaves nothing but the schema.
@@ -185,26 +189,14 @@ func (s Events) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (remove
 		return 0, s.failed("clean up", errNegative)
 	}
 	before := s.now() - p.OlderThan.Milliseconds()
-	stored, last := int64(-1<<63), int64(0)
+	last := cleanUpPlace{stored: math.MinInt64}
 	for {
 		var unused []int64
-		looked := 0
-		err := s.view(ctx, func(t *tx) error {
-			unused, looked = unused[:0], 0
-			for r, err := range t.c.Rows(ctx, selectOld, stored, last, before, cleanUpRows) {
-				var used bool
-				if err == nil {
-					err = r.Scan(&last, &stored, &used)
-				}
-				if err != nil {
-					return err
-				}
-				looked++
-				if !used {
-					unused = append(unused, last)
-				}
-			}
-			return nil
+		looked, seen := 0, last
+		err := s.view(ctx, func(t *tx) (err error) {
+			unused, seen = unused[:0], last
+			looked, err = t.oldEvents(&seen, before, &unused)
+			return err
 		})
 		if err == nil && len(unused) > 0 {
 			n := 0
@@ -226,5 +218,35 @@ func (s Events) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (remove
 		if err != nil || looked < cleanUpRows {
 			return removed, s.failed("clean up", err)
 		}
+		last = seen
 	}
+}
+
+// cleanUpPlace is how far a clean-up has come: to this event among those that were stored at that time.
+type cleanUpPlace struct{ stored, event int64 }
+
+// oldEvents looks at the next page of events that were stored before a time, and returns how many they are.
+func (t *tx) oldEvents(last *cleanUpPlace, before int64, unused *[]int64) (looked int, err error) {
+	for _, page := range []statement{
+		{selectOldRest, []any{last.stored, last.event}},
+		{selectOldLater, []any{last.stored, before}},
+	} {
+		for r, err := range t.c.Rows(t.ctx, page.query, append(page.args, cleanUpRows-looked)...) {
+			var used bool
+			if err == nil {
+				err = r.Scan(&last.event, &last.stored, &used)
+			}
+			if err != nil {
+				return looked, err
+			}
+			looked++
+			if !used {
+				*unused = append(*unused, last.event)
+			}
+		}
+		if looked == cleanUpRows {
+			break
+		}
+	}
+	return looked, nil
 }

@@ -100,7 +100,8 @@ func (t *tx) exportList(l numberedList, enc *eventcache.Encoder) error {
 	if err == nil {
 		err = enc.Write(eventcache.ExportList{List: l.name})
 	}
-	for _, c := range chunks {
+	for i := range chunks {
+		c := &chunks[i]
 		if err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func (t *tx) exportList(l numberedList, enc *eventcache.Encoder) error {
 			return err
 		}
 		var ids []id.EventID
-		if ids, err = t.itemIDs(l.number, c.ID); err == nil {
+		if ids, err = t.itemIDs(l.number, c); err == nil {
 			err = enc.Write(eventcache.ExportItems{At: eventcache.Position{Chunk: c.ID}, Events: ids})
 		}
 	}

@@ -49,7 +49,7 @@ func checkMediaPlans(t *testing.T, statements []string) {
 			must(t, s.Resume(ctx))
 		}
 		t.Run(fmt.Sprint("statistics=", statistics), func(t *testing.T) {
-			checkPlans(t, s, statements, mediaTables, mediaPlans)
+			checkPlans(t, s, statements, mediaPlans)
 			checkCleaning(t, s, statements)
 		})
 	}

@@ -49,7 +49,7 @@ func TestStateFindsEverythingByAnIndex(t *testing.T) {
 			must(t, s.Resume(ctx))
 		}
 		t.Run(fmt.Sprint("statistics=", statistics), func(t *testing.T) {
-			checkPlans(t, s, statements, stateTables, statePlans)
+			checkPlans(t, s, statements, statePlans)
 			for _, list := range statements {
 				if strings.Contains(list, "recency, notifications, highlights, row, data FROM room") {
 					checkRoomList(t, s, list)

@@ -1,0 +1,132 @@
+package sqlitestore_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/driver/sqlite/modernc"
+	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
+	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
+	"github.com/quiesce-go/quiesce/storekit/codec"
+	"github.com/quiesce-go/quiesce/storekit/secret"
+)
+
+// TestDamagedEventIsADecodeError: what is no stored event is told with its place, by every method that reads events, and
+// nothing panics. Another event can be stored in its place.
+func TestDamagedEventIsADecodeError(t *testing.T) {
+	const room = "!a:example.org"
+	onVariants(t, func(t *testing.T, engine sqlite.Engine, secret secret.Secret) {
+		s := openEventCache(t, engine, secret)
+		fill(t, s, eventcache.Room(room), 20)
+		for _, damage := range []string{`substr(content, 1, 12)`, `x''`, `x'00'`, `x'01ffff'`} {
+			must(t, s.Update(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `UPDATE event SET content = `+damage) }))
+			for name, err := range map[string]error{
+				"FindEvent":     second(s.FindEvent(ctx, room, "$event-3")),
+				"FindEvents":    last(s.FindEvents(ctx, room, eventcache.Filter{})),
+				"FindRelations": last(s.FindRelations(ctx, room, "$event-8", nil)),
+				"LoadAllChunks": last(s.LoadAllChunks(ctx, eventcache.Room(room))),
+				"Export":        s.Export(ctx, room, new(counter)),
+			} {
+				var wrong *codec.DecodeError
+				if !errors.As(err, &wrong) || wrong.Table != "event" || wrong.Column != "content" {
+					t.Errorf("%s of an event that was overwritten with %s: %v", name, damage, err)
+				}
+			}
+			must(t, s.SaveEvents(ctx, room, message(3)))
+			if e, found, err := s.FindEvent(ctx, room, "$event-3"); err != nil || !found || string(e.Raw) != string(message(3).Raw) {
+				t.Errorf("an event that was stored in the place of a damaged one is not found: %v, %v, %v", e, found, err)
+			}
+		}
+	})
+}
+
+func last[T any](_ T, err error) error           { return err }
+func second[A, B any](_ A, _ B, err error) error { return err }
+
+// counter is a writer that only counts.
+type counter int
+
+func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
+
+// TestPartsOfATransactionOfTheCallers: what is done with In is done when the caller's transaction is, and not otherwise.
+func TestPartsOfATransactionOfTheCallers(t *testing.T) {
+	const room = "!a:example.org"
+	list := eventcache.Room(room)
+	onVariants(t, func(t *testing.T, engine sqlite.Engine, secret secret.Secret) {
+		s := openEventCache(t, engine, secret)
+		change := func(c *sqlite.Conn) error {
+			in := s.In(c)
+			return errors.Join(
+				in.Apply(ctx, list, []eventcache.Update{eventcache.NewItemsChunk{New: 1}, eventcache.PushItems{At: eventcache.Position{Chunk: 1}, Items: []eventcache.Event{message(1)}}}),
+				in.SaveEvents(ctx, room, message(2)),
+				in.RememberThread(ctx, room, "$root"))
+		}
+		failed := errors.New("the caller has failed")
+		wantError(t, "Update", s.Update(ctx, func(c *sqlite.Conn) error { return errors.Join(change(c), failed) }), failed)
+		if all, err := s.AllRoomStats(ctx); err != nil || len(all) != 0 {
+			t.Errorf("of a transaction that was taken back there is %+v, %v", all, err)
+		}
+		must(t, s.Update(ctx, func(c *sqlite.Conn) error {
+			if err := change(c); err != nil {
+				return err
+			}
+			// An update that is refused takes back itself alone.
+			err := s.In(c).Apply(ctx, list, []eventcache.Update{eventcache.RemoveItem{}, eventcache.RemoveChunk{Chunk: 7}})
+			wantError(t, "Apply", err, eventcache.ErrUnknownChunk)
+			return nil
+		}))
+		must(t, s.View(ctx, func(c *sqlite.Conn) error {
+			chunks, err := s.In(c).LoadAllChunks(ctx, list)
+			if err != nil || len(chunks) != 1 || len(chunks[0].Items) != 1 {
+				t.Errorf("after a transaction that was committed there is %+v, %v", chunks, err)
+			}
+			return nil
+		}))
+	})
+}
+
+// TestCleanUpOfEventsOfOneMoment: a clean-up comes to every event, though more of them were stored at the same time than it looks at in
+// one step.
+func TestCleanUpOfEventsOfOneMoment(t *testing.T) {
+	const unused, used = 3*512 + 7, 700
+	now := time.UnixMilli(1_700_000_000_000)
+	for _, name := range []string{"unused first", "used first"} {
+		t.Run(name, func(t *testing.T) {
+			s := openEventCacheWith(t, sqlitestore.Config{
+				Database: sqlite.Config{Engine: modernc.Engine(), Path: filepath.Join(t.TempDir(), "events.db")}, Clock: func() time.Time { return now },
+			})
+			save := func() {
+				var events []eventcache.Event
+				for i := range unused {
+					events = append(events, eventcache.Event{ID: id.EventID(fmt.Sprint("$unused-", i)), Raw: []byte(`{}`)})
+				}
+				must(t, s.SaveEvents(ctx, "!a:example.org", events...))
+			}
+			if name == "unused first" {
+				save()
+			}
+			fill(t, s, eventcache.Room("!a:example.org"), used)
+			if name == "used first" {
+				save()
+			}
+			for _, step := range []struct {
+				after time.Duration
+				want  int
+			}{{0, 0}, {time.Hour, 0}, {time.Millisecond, unused}, {0, 0}} {
+				now = now.Add(step.after)
+				if removed, err := s.CleanUp(ctx, eventcache.CleanUpPolicy{OlderThan: time.Hour}); err != nil || removed != step.want {
+					t.Errorf("a clean-up %v later removed %d events, want %d: %v", step.after, removed, step.want, err)
+				}
+			}
+			if stats, err := s.RoomStats(ctx, "!a:example.org"); err != nil || stats.Events != used {
+				t.Errorf("of %d events that a linked chunk refers to, %d are left: %v", used, stats.Events, err)
+			}
+		})
+	}
+}
