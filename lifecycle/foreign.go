@@ -234,7 +234,7 @@ func (f *ForeignConn[C]) End(err error) error {
 func (f *ForeignConn[C]) finish(err *error) {
 	sl, gated := f.sl, f.gated
 	f.busy, f.gated = false, false
-	sl.setCleaning(true) // idle is not free yet: a pause would close it under Reset
+	sl.cleaning.Store(true) // idle is not free yet: a pause would close it under Reset
 	op, mine := sl.retire()
 	if err != nil && *err != nil && op == sl.hit.Load() {
 		*err = interruptedError(f.s.cfg.Name, sl.role.String(), *err, nil)
@@ -248,7 +248,7 @@ func (f *ForeignConn[C]) finish(err *error) {
 	}
 	fit := false
 	defer func() { // also when Reset calls runtime.Goexit
-		sl.setCleaning(false)
+		sl.cleaning.Store(false)
 		if (!fit || f.shut || sl.gen.flushed.Load()) && sl.claim() { // else a releaser takes it
 			sl.gen.close(sl)
 			f.sl = nil
@@ -282,13 +282,13 @@ func (f *ForeignConn[C]) Close() error {
 	return err
 }
 
-// tryBegin is begin for a connection that a pause may claim at any time.
+// tryBegin is begin for a connection that a pause may claim at any time: then it
+// has written what nobody reads.
 func (sl *slot[C]) tryBegin(ctx context.Context) bool {
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	if sl.word.Load()&stateMask != idle {
+	word := sl.word.Load()
+	if word&stateMask != idle {
 		return false
 	}
-	sl.begin(ctx)
-	return true
+	sl.prepare(ctx)
+	return sl.word.CompareAndSwap(word, (word>>stateBits+1)<<stateBits|busy)
 }

@@ -4,12 +4,7 @@ package lifecycle
 func (sl *slot[C]) working() bool {
 	switch sl.word.Load() & stateMask {
 	case idle:
-		if sl.role != Foreign {
-			return false
-		}
-		sl.mu.Lock()
-		defer sl.mu.Unlock()
-		return sl.cleaning
+		return sl.cleaning.Load()
 	case severed:
 		sl.mu.Lock()
 		defer sl.mu.Unlock()
@@ -26,20 +21,13 @@ func (sl *slot[C]) isCut() bool {
 	return sl.cut
 }
 
-// setCleaning keeps claim away between an operation's end and Reset's.
-func (sl *slot[C]) setCleaning(on bool) {
-	sl.mu.Lock()
-	defer sl.mu.Unlock()
-	sl.cleaning = on
-}
-
 // claim takes an idle connection that is not in the pool, for closing. Nobody gets it after that.
 func (sl *slot[C]) claim() bool {
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
 	word := sl.word.Load()
 	// With another number, so that what Inside marked is over.
-	if sl.cleaning || word&stateMask != idle || !sl.word.CompareAndSwap(word, (word>>stateBits+1)<<stateBits|severed) {
+	if word&stateMask != idle || sl.cleaning.Load() || !sl.word.CompareAndSwap(word, (word>>stateBits+1)<<stateBits|severed) {
 		return false
 	}
 	sl.cut = true

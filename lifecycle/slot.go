@@ -64,7 +64,7 @@ type slot[C comparable] struct {
 
 	gated bool // a Foreign connection that owns the writer's gate; guarded by the gate's mutex
 
-	cleaning bool // a Foreign connection that is idle, and still in Reset
+	cleaning atomic.Bool // a Foreign connection that is idle, and still in Reset; set before it is idle, looked at after that
 
 	hit atomic.Uint64 // the operation that was interrupted last; written while pinned
 }
@@ -84,14 +84,18 @@ func newSlot[C comparable](s *Connections[C], gen *generation[C], role Role, con
 
 // begin publishes an operation on a slot that the caller owns.
 func (sl *slot[C]) begin(ctx context.Context) {
-	op := sl.word.Load()>>stateBits + 1
+	sl.prepare(ctx)
+	sl.word.Store((sl.word.Load()>>stateBits+1)<<stateBits | busy)
+}
+
+// prepare notes what a holder is asked about.
+func (sl *slot[C]) prepare(ctx context.Context) {
 	sl.ctx = ctx
 	sl.since = time.Since(epoch)
 	if sl.sites != nil {
 		*sl.sites = [8]uintptr{}
 		runtime.Callers(4, sl.sites[:])
 	}
-	sl.word.Store(op<<stateBits | busy)
 }
 
 // serve runs fn as the operation that begin published, and ends it whatever happens.

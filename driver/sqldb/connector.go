@@ -79,11 +79,14 @@ type foreign[C comparable] struct {
 }
 
 func (h *foreign[C]) begin(ctx context.Context, write bool) (*Session, bool, error) {
-	begin := h.conn.Begin
+	var c C
+	var fresh bool
+	var err error
 	if write {
-		begin = h.conn.BeginWrite
+		c, fresh, err = h.conn.BeginWrite(ctx)
+	} else {
+		c, fresh, err = h.conn.Begin(ctx)
 	}
-	c, fresh, err := begin(ctx)
 	if err != nil {
 		return nil, false, err
 	}

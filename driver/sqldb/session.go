@@ -149,16 +149,25 @@ var errUnfit = errors.New("the connection is not fit to be used again")
 // back, an interrupt is forgotten. An error means that the connection is unfit.
 func (s *Session) Reset() error {
 	s.guard.Begin() // an operation that ended before it had used the connection
-	err := s.call(s.clean)
-	if s.guard.Interrupted() {
+	var err error
+	if !s.tidied() {
+		err = s.call(s.clean)
 		s.guard.Calm()
 	}
-	s.endContext()
+	if s.can.interrupt == nil {
+		s.endContext()
+	}
 	s.doing.Store(nil)
 	if !s.guard.End() && err == nil {
 		err = s.guard.Refused()
 	}
 	return err
+}
+
+// tidied says whether an operation has left nothing to clean.
+func (s *Session) tidied() bool {
+	return s.rows == nil && s.tx == nil && !s.began.Load() && s.can.valid == nil &&
+		!s.guard.Broken() && !s.guard.Interrupted() && !s.guard.Poked()
 }
 
 // clean leaves the connection as an operation wants to find it. Inside the guard.

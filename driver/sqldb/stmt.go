@@ -13,6 +13,7 @@ type stmt struct {
 	inputs int
 	prep   *prepared
 	on     *Session // where prep was prepared
+	writes bool     // it may write, as far as is known, or it controls a transaction
 }
 
 var (
@@ -30,15 +31,12 @@ func (st *stmt) ready(ctx context.Context) error {
 		return err
 	}
 	st.prep, st.on = p, st.c.s
+	st.writes = p.writes || controls(st.text.verb) // SQLite takes BEGIN for a statement that reads
 	return nil
 }
 
 func (st *stmt) begin(ctx context.Context) error {
-	writes := !reads(st.text.verb)
-	if st.prep != nil {
-		writes = st.prep.writes || controls(st.text.verb) // SQLite takes BEGIN for a statement that reads
-	}
-	if err := st.c.begin(ctx, st.c.f.SingleWriter && writes); err != nil {
+	if err := st.c.begin(ctx, st.c.f.SingleWriter && st.writes); err != nil {
 		return err
 	}
 	if err := st.ready(ctx); err != nil {
