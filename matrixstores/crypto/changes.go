@@ -101,44 +101,47 @@ func (c *Changes) Check() error {
 		return fmt.Errorf("%w: of the private identity", ErrNoPickle)
 	}
 	for _, list := range [][]Device{c.Devices.New, c.Devices.Changed} {
-		if err := checkAll(list, (*Device).Check); err != nil {
+		if err := CheckAll(list, (*Device).Check); err != nil {
 			return err
 		}
 	}
 	for _, list := range [][]Identity{c.Identities.New, c.Identities.Changed} {
-		if err := checkAll(list, func(i *Identity) error { return named("an identity", i.UserID) }); err != nil {
+		if err := CheckAll(list, func(i *Identity) error { return named("an identity", i.UserID) }); err != nil {
 			return err
 		}
 	}
-	if err := checkAll(c.Sessions, (*Session).Check); err != nil {
+	if err := CheckAll(c.Sessions, (*Session).Check); err != nil {
 		return err
 	}
-	if err := checkAll(c.InboundGroupSessions, (*InboundGroupSession).Check); err != nil {
+	if err := CheckAll(c.InboundGroupSessions, (*InboundGroupSession).Check); err != nil {
 		return err
 	}
-	if err := checkAll(c.OutboundGroupSessions, (*OutboundGroupSession).Check); err != nil {
+	if err := CheckAll(c.OutboundGroupSessions, (*OutboundGroupSession).Check); err != nil {
 		return err
 	}
-	if err := checkAll(c.MessageHashes, (*MessageHash).Check); err != nil {
+	if err := CheckAll(c.MessageHashes, (*MessageHash).Check); err != nil {
 		return err
 	}
-	if err := checkAll(c.KeyRequests, (*KeyRequest).Check); err != nil {
+	if err := CheckAll(c.KeyRequests, (*KeyRequest).Check); err != nil {
 		return err
 	}
-	if err := checkAll(c.Withheld, func(w *Withheld) error { return named("a withheld session", string(w.RoomID), string(w.SessionID)) }); err != nil {
+	if err := CheckAll(c.Withheld, func(w *Withheld) error { return named("a withheld session", string(w.RoomID), string(w.SessionID)) }); err != nil {
 		return err
 	}
-	if err := checkAll(c.Secrets, func(s *InboxSecret) error { return named("a secret", s.Name) }); err != nil {
+	if err := CheckAll(c.Secrets, func(s *InboxSecret) error { return named("a secret", s.Name) }); err != nil {
 		return err
 	}
-	if err := checkAll(c.RoomKeyBundles, func(b *RoomKeyBundle) error { return named("a bundle of room keys", string(b.RoomID), string(b.Sender)) }); err != nil {
+	if err := CheckAll(c.RoomKeyBundles, func(b *RoomKeyBundle) error {
+		return named("a bundle of room keys", string(b.RoomID), string(b.Sender))
+	}); err != nil {
 		return err
 	}
 	rooms := slices.Concat(slices.Collect(maps.Keys(c.RoomSettings)), c.DownloadedRooms, slices.Collect(maps.Keys(c.PendingKeyBundles)))
-	return checkAll(rooms, func(r *id.RoomID) error { return named("a room", *r) })
+	return CheckAll(rooms, func(r *id.RoomID) error { return named("a room", *r) })
 }
 
-func checkAll[T any](all []T, check func(*T) error) error {
+// CheckAll returns the first error of check, called with each.
+func CheckAll[T any](all []T, check func(*T) error) error {
 	for i := range all {
 		if err := check(&all[i]); err != nil {
 			return err
@@ -213,6 +216,15 @@ func (s *Signature) Check() error {
 
 // Check finds what cannot be stored: ErrNoID.
 func (v *Verification) Check() error { return named("a verification", v.ID) }
+
+// Check finds what cannot be stored: ErrNoID.
+func (u *TrackedUser) Check() error { return named("a tracked user", u.UserID) }
+
+// CheckVersion finds that there is none: ErrNoID.
+func CheckVersion(version id.KeyBackupVersion) error { return named("a key backup", version) }
+
+// CheckSecret finds that there is no name: ErrNoID.
+func CheckSecret(name id.Secret) error { return named("a secret", name) }
 
 // Check finds what cannot be stored: ErrNoID, also where it asks for nothing.
 func (r *KeyRequest) Check() error {

@@ -21,6 +21,33 @@ func (d *Device) fields(c *coder) {
 	c.bytes(&d.Data)
 }
 
+// DevicesOf returns devices as those of a user, and finds what cannot be stored: ErrNoID. What was given is not changed.
+func DevicesOf(user id.UserID, devices []Device) ([]Device, error) {
+	of := make([]Device, len(devices))
+	for i, d := range devices {
+		d.UserID = user
+		of[i] = d
+	}
+	if err := named("a user", user); err != nil {
+		return nil, err
+	}
+	return of, CheckAll(of, (*Device).Check)
+}
+
+// Gone returns the devices that are not among those that there are now.
+func Gone(before, now []Device) (gone []Device) {
+	there := make(map[id.DeviceID]bool, len(now))
+	for _, d := range now {
+		there[d.DeviceID] = true
+	}
+	for _, d := range before {
+		if !there[d.DeviceID] {
+			gone = append(gone, d)
+		}
+	}
+	return gone
+}
+
 // DeviceKey names a device.
 type DeviceKey struct {
 	UserID   id.UserID

@@ -2,6 +2,7 @@ package crypto
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/event"
@@ -81,6 +82,18 @@ func (s *InboundGroupSession) fields(c *coder) {
 	texts(c, &s.ForwardingChains)
 	c.bytes(&s.Pickle)
 	c.bytes(&s.Extra)
+}
+
+// BackedUp returns sessions as backed up in a version; without one, as they are. What was given is not changed.
+func BackedUp(sessions []InboundGroupSession, version id.KeyBackupVersion) []InboundGroupSession {
+	if version == "" {
+		return sessions
+	}
+	in := slices.Clone(sessions)
+	for i := range in {
+		in[i].BackupVersion = version
+	}
+	return in
 }
 
 // Withheld is why a sender has not sent a group session, or that it was redacted here.
