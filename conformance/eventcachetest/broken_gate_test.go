@@ -35,6 +35,7 @@ type around struct {
 	find                  func(ctx context.Context, room id.RoomID, which id.EventID) (eventcache.Event, bool, error)
 	exporting             func(ctx context.Context, room id.RoomID, w io.Writer) error
 	importing             func(ctx context.Context, r io.Reader) (id.RoomID, error)
+	cleanUp               func(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error)
 }
 
 func (a *around) Pause(ctx context.Context) error {
@@ -114,6 +115,13 @@ func (a *around) Import(ctx context.Context, r io.Reader) (id.RoomID, error) {
 	return a.plain.Import(ctx, r)
 }
 
+func (a *around) CleanUp(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error) {
+	if a.cleanUp != nil {
+		return a.cleanUp(ctx, policy)
+	}
+	return a.plain.CleanUp(ctx, policy)
+}
+
 // brokenGate is a store with a fault around its contents, and the case that must find it.
 type brokenGate struct {
 	name    string
@@ -135,6 +143,15 @@ func broken(harness func(func(*plain, Options) eventcache.Store) *Harness, fault
 	}
 }
 
+// soon has cases wait for a shorter time for what never comes.
+func soon(harness func() *Harness) func() *Harness {
+	return func() *Harness {
+		h := harness()
+		h.Limit = 4 * time.Second
+		return h
+	}
+}
+
 // opened breaks what is done around the opening of a store with a file.
 func opened(change func(open func(o Options) (*plain, error), dir string, o Options) (eventcache.Store, error)) func() *Harness {
 	return func() *Harness {
@@ -147,14 +164,14 @@ func opened(change func(open func(o Options) (*plain, error), dir string, o Opti
 }
 
 var brokenGates = []brokenGate{
-	{"never cleans up by itself", "clean-up-by-itself", func() *Harness {
+	{"never cleans up by itself", "clean-up-by-itself", soon(func() *Harness {
 		h := plainHarness(nil)
 		h.Open = func(_ context.Context, _ string, o Options) (eventcache.Store, error) {
 			o.CleanUp = eventcache.CleanUpPolicy{}
 			return openPlain(o), nil
 		}
 		return h
-	}},
+	})},
 	{"cleans up by itself though nobody wants it", "clean-up-by-itself", func() *Harness {
 		h := plainHarness(nil)
 		h.Open = func(_ context.Context, _ string, o Options) (eventcache.Store, error) {
@@ -334,11 +351,19 @@ var brokenGates = []brokenGate{
 		}
 	})},
 
-	{"keeps a pause waiting for a writer", "pause-during-an-export", strictly(func(a *around) {
-		a.exporting = func(ctx context.Context, room id.RoomID, w io.Writer) error {
-			return a.read(ctx, func() error { return a.m.Export(ctx, room, stuck{w, a}) })
+	{"keeps a pause waiting for a writer", "pause-during-an-export", soon(strictly(func(a *around) {
+		var failed atomic.Bool
+		a.pause = func(ctx context.Context) error {
+			err := a.plain.Pause(ctx)
+			if err != nil {
+				failed.Store(true)
+			}
+			return err
 		}
-	})},
+		a.exporting = func(ctx context.Context, room id.RoomID, w io.Writer) error {
+			return a.read(ctx, func() error { return a.m.Export(ctx, room, stuck{w, a, &failed}) })
+		}
+	}))},
 	{"takes a part of an export for all", "pause-during-an-export", strictly(func(a *around) {
 		a.exporting = func(ctx context.Context, room id.RoomID, w io.Writer) error {
 			var whole bytes.Buffer
@@ -448,15 +473,7 @@ var brokenGates = []brokenGate{
 
 	{"does what it says that a pause has stopped", "pauses-at-any-moment", strictly(acknowledgesNothing)},
 	{"does what it says that a pause has stopped", "waiting-through-pauses", strictly(acknowledgesNothing)},
-	{"acknowledges what a pause has stopped", "pauses-at-any-moment", strictly(func(a *around) {
-		a.apply = func(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
-			err := a.plain.Apply(ctx, list, updates)
-			if errors.Is(err, lifecycle.ErrPaused) {
-				return nil // it is in a queue, and the queue is lost
-			}
-			return err
-		}
-	})},
+	{"acknowledges what a pause has stopped", "pauses-at-any-moment", strictly(acknowledgesAll)},
 	{"keeps a half of what a pause has stopped", "an-interrupted-change", strictly(func(a *around) {
 		a.apply = func(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
 			if len(updates) < 50 {
@@ -469,6 +486,47 @@ var brokenGates = []brokenGate{
 				}
 			}
 			return nil
+		}
+	})},
+
+	{"counts what a pause has stopped", "clean-up-and-pauses", strictly(func(a *around) {
+		a.cleanUp = func(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error) {
+			removed, err := a.plain.CleanUp(ctx, policy)
+			if errors.Is(err, lifecycle.ErrPaused) {
+				removed = 512 // which it would have removed
+			}
+			return removed, err
+		}
+	})},
+	{"forgets what it has removed before a pause", "clean-up-and-pauses", strictly(func(a *around) {
+		var begun atomic.Int64 // pauses
+		a.pause = func(ctx context.Context) error {
+			begun.Add(1)
+			return a.plain.Pause(ctx)
+		}
+		a.cleanUp = func(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error) {
+			before := begun.Load()
+			removed, err := a.plain.CleanUp(ctx, policy)
+			for end := time.Now().Add(20 * time.Millisecond); err == nil && time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+				if begun.Load() != before {
+					return 0, lifecycle.ErrInterrupted
+				}
+			}
+			return removed, err
+		}
+	})},
+	{"counts for both what one of two has removed", "clean-up-and-pauses", strictly(func(a *around) {
+		a.cleanUp = func(ctx context.Context, policy eventcache.CleanUpPolicy) (int, error) {
+			before, err := a.plain.RoomStats(ctx, roomA)
+			if err != nil {
+				return 0, err
+			}
+			time.Sleep(time.Millisecond) // and another one begins
+			if _, err = a.plain.CleanUp(ctx, policy); err != nil {
+				return 0, err
+			}
+			after, err := a.plain.RoomStats(lifecycle.WithPolicy(ctx, lifecycle.Wait), roomA)
+			return before.Events - after.Events, err
 		}
 	})},
 
@@ -500,35 +558,67 @@ var brokenGates = []brokenGate{
 	})},
 }
 
-// acknowledgesNothing does an operation, and then says that a pause has stopped it.
+// acknowledgesNothing does an operation, and then says that a pause has stopped it: one that comes soon.
 func acknowledgesNothing(a *around) {
-	a.save = func(ctx context.Context, room id.RoomID, events []eventcache.Event) error {
-		began := a.State()
-		err := a.plain.SaveEvents(ctx, room, events...)
-		if err == nil && (began != lifecycle.Active || a.State() != lifecycle.Active) {
-			return lifecycle.ErrInterrupted
+	var begun atomic.Int64 // pauses
+	a.pause = func(ctx context.Context) error {
+		begun.Add(1)
+		return a.plain.Pause(ctx)
+	}
+	lie := func(do func() error) error {
+		before := begun.Load()
+		err := do()
+		for end := time.Now().Add(20 * time.Millisecond); err == nil && time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+			if begun.Load() != before {
+				return lifecycle.ErrInterrupted
+			}
 		}
 		return err
 	}
+	a.save = func(ctx context.Context, room id.RoomID, events []eventcache.Event) error {
+		return lie(func() error { return a.plain.SaveEvents(ctx, room, events...) })
+	}
 	a.apply = func(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
-		began := a.State()
-		err := a.plain.Apply(ctx, list, updates)
-		if err == nil && (began != lifecycle.Active || a.State() != lifecycle.Active) {
-			return lifecycle.ErrInterrupted
-		}
-		return err
+		return lie(func() error { return a.plain.Apply(ctx, list, updates) })
 	}
 }
 
-// stuck is a writer that goes on when a pause of the store is over, which waits for it.
+// acknowledgesAll says that an operation is done which a pause has stopped: it is in a queue, and the queue is lost.
+func acknowledgesAll(a *around) {
+	var lost atomic.Int64
+	a.pause = func(ctx context.Context) error {
+		before := lost.Load()
+		err := a.plain.Pause(ctx)
+		for end := time.Now().Add(20 * time.Millisecond); err == nil && lost.Load() == before && time.Now().Before(end); {
+			time.Sleep(50 * time.Microsecond) // long enough for one to come
+		}
+		return err
+	}
+	lie := func(err error) error {
+		if errors.Is(err, lifecycle.ErrPaused) {
+			lost.Add(1)
+			return nil
+		}
+		return err
+	}
+	a.save = func(ctx context.Context, room id.RoomID, events []eventcache.Event) error {
+		return lie(a.plain.SaveEvents(ctx, room, events...))
+	}
+	a.apply = func(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
+		return lie(a.plain.Apply(ctx, list, updates))
+	}
+}
+
+// stuck is a writer that goes on when a pause of the store has failed, which waits for it.
 type stuck struct {
 	io.Writer
-	a *around
+	a      *around
+	failed *atomic.Bool
 }
 
 func (w stuck) Write(b []byte) (int, error) {
 	n, err := w.Writer.Write(b)
-	for limit := time.Now().Add(time.Second); w.a.State() == lifecycle.Pausing && time.Now().Before(limit); {
+	for limit := time.Now().Add(10 * time.Second); w.a.State() == lifecycle.Pausing && !w.failed.Load() && time.Now().Before(limit); {
 		time.Sleep(time.Millisecond)
 	}
 	return n, err

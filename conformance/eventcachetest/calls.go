@@ -72,7 +72,7 @@ func calls() []call {
 func prepared(s *subject) {
 	everyKind(s, roomA)
 	everyKind(s, roomB)
-	s.p.clock.add(time.Hour) // there are saved events to be cleaned up
+	s.p.Clock.Add(time.Hour) // there are saved events to be cleaned up
 }
 
 // exportOf is an export of a room with one linked chunk.

@@ -63,7 +63,7 @@ func caseWholeChanges(p *probe) {
 	var done atomic.Bool
 	same := func(method string, texts []string, n int) {
 		if len(texts) != n || len(slices.Compact(slices.Clone(texts))) > 1 {
-			p.fatal("%s returned a mixture of changes, or a part of one: %q", method, texts)
+			p.Fatal("%s returned a mixture of changes, or a part of one: %q", method, texts)
 		}
 	}
 	text := func(e eventcache.Event) string {
@@ -78,8 +78,8 @@ func caseWholeChanges(p *probe) {
 	}
 	readers := []func(){
 		func() {
-			chunks, err := s.LoadAllChunks(p.ctx, list)
-			p.must("LoadAllChunks", err)
+			chunks, err := s.LoadAllChunks(p.Ctx, list)
+			p.Must("LoadAllChunks", err)
 			var texts []string
 			for _, c := range chunks {
 				if c.Gap != nil {
@@ -90,86 +90,86 @@ func caseWholeChanges(p *probe) {
 			same("LoadAllChunks", texts, 12)
 			for i, c := range chunks {
 				if i > 0 && (c.Previous != chunks[i-1].ID || chunks[i-1].Next != c.ID) {
-					p.fatal("LoadAllChunks returned what is no chain: %s", shape(chunks))
+					p.Fatal("LoadAllChunks returned what is no chain: %s", shape(chunks))
 				}
 			}
 		},
 		func() {
-			metadata, err := s.LoadAllMetadata(p.ctx, list)
-			p.must("LoadAllMetadata", err)
+			metadata, err := s.LoadAllMetadata(p.Ctx, list)
+			p.Must("LoadAllMetadata", err)
 			for i, c := range metadata {
 				if want := 2 * (1 - i%2); c.Items != want || c.IsGap != (i%2 == 1) || i > 0 && c.Previous != metadata[i-1].ID {
-					p.fatal("LoadAllMetadata returned what no Apply has made: %+v", metadata)
+					p.Fatal("LoadAllMetadata returned what no Apply has made: %+v", metadata)
 				}
 			}
 			if len(metadata) != 8 {
-				p.fatal("LoadAllMetadata returned %d chunks of 8", len(metadata))
+				p.Fatal("LoadAllMetadata returned %d chunks of 8", len(metadata))
 			}
 		},
 		func() {
-			last, highest, err := s.LoadLastChunk(p.ctx, list)
-			p.must("LoadLastChunk", err)
+			last, highest, err := s.LoadLastChunk(p.Ctx, list)
+			p.Must("LoadLastChunk", err)
 			if last == nil || last.Gap == nil || last.ID != highest {
-				p.fatal("LoadLastChunk returned %s and the highest number %d, which no Apply has made", shapeOf(last), highest)
+				p.Fatal("LoadLastChunk returned %s and the highest number %d, which no Apply has made", shapeOf(last), highest)
 			}
 		},
 		func() {
-			places, err := s.FindDuplicates(p.ctx, list, which)
-			p.must("FindDuplicates", err)
+			places, err := s.FindDuplicates(p.Ctx, list, which)
+			p.Must("FindDuplicates", err)
 			for i, at := range places {
 				if at.Event != which[i] || at.At.Index != i%2 || at.At.Chunk != places[0].At.Chunk+eventcache.ChunkID(i/2*2) {
-					p.fatal("FindDuplicates returned what no Apply has made: %s", placed(places))
+					p.Fatal("FindDuplicates returned what no Apply has made: %s", placed(places))
 				}
 			}
 			if len(places) != len(which) {
-				p.fatal("FindDuplicates returned %d places of %d", len(places), len(which))
+				p.Fatal("FindDuplicates returned %d places of %d", len(places), len(which))
 			}
 		},
 		func() {
-			events, err := s.FindEvents(p.ctx, roomA, eventcache.Filter{})
-			p.must("FindEvents", err)
+			events, err := s.FindEvents(p.Ctx, roomA, eventcache.Filter{})
+			p.Must("FindEvents", err)
 			same("FindEvents", textsOf(events), 8)
 			if ids(events) != "$0 $1 $2 $3 $4 $5 $6 $7" {
-				p.fatal("FindEvents returned %s", ids(events))
+				p.Fatal("FindEvents returned %s", ids(events))
 			}
 		},
 		func() {
-			events, err := s.FindEvents(p.ctx, roomA, eventcache.Filter{Session: sessionOf(0)})
-			p.must("FindEvents", err)
+			events, err := s.FindEvents(p.Ctx, roomA, eventcache.Filter{Session: sessionOf(0)})
+			p.Must("FindEvents", err)
 			if len(events) != 0 && len(events) != 8 {
-				p.fatal("FindEvents by session returned %d of 8", len(events))
+				p.Fatal("FindEvents by session returned %d of 8", len(events))
 			}
 		},
 		func() {
-			relations, err := s.FindRelations(p.ctx, roomA, "$root", nil)
-			p.must("FindRelations", err)
+			relations, err := s.FindRelations(p.Ctx, roomA, "$root", nil)
+			p.Must("FindRelations", err)
 			var texts []string
 			for _, r := range relations {
 				texts = append(texts, text(r.Event))
 				if r.At == nil {
-					p.fatal("FindRelations returned an event without its position; it always has one: %s", relation(relations))
+					p.Fatal("FindRelations returned an event without its position; it always has one: %s", relation(relations))
 				}
 			}
 			same("FindRelations", texts, 8)
 		},
 		func() {
-			stats, err := s.RoomStats(p.ctx, roomA)
-			p.must("RoomStats", err)
+			stats, err := s.RoomStats(p.Ctx, roomA)
+			p.Must("RoomStats", err)
 			if stats.Lists != 1 || stats.Chunks != 8 || stats.Events != 8 || stats.Bytes%8 != 0 {
-				p.fatal("RoomStats returned what no Apply has made: %+v", stats)
+				p.Fatal("RoomStats returned what no Apply has made: %+v", stats)
 			}
 		},
 		func() {
-			m := newModel(p.clock.now)
-			_, err := m.Import(p.ctx, bytes.NewReader(s.export(roomA)))
-			p.must("reading an export", err)
+			m := newModel(p.Clock.Now)
+			_, err := m.Import(p.Ctx, bytes.NewReader(s.export(roomA)))
+			p.Must("reading an export", err)
 			same("Export", textsOf(itemsOf(m.room(roomA).chunks(list))), 8)
 		},
 	}
 	var all []func()
 	for i := range 3 {
 		all = append(all, func() {
-			for n := i; !done.Load() && !p.failed(); n++ {
+			for n := i; !done.Load() && !p.Over(); n++ {
 				readers[n%len(readers)]()
 			}
 		})
@@ -177,13 +177,13 @@ func caseWholeChanges(p *probe) {
 	all = append(all, func() {
 		defer done.Store(true)
 		for n := range rounds {
-			if p.failed() {
+			if p.Over() {
 				return
 			}
 			s.apply(list, version(n)...)
 		}
 	})
-	p.all(all...)
+	p.All(all...)
 }
 
 // sessionOf names a session by the version of a change: the first ten are one, then another.
@@ -204,27 +204,27 @@ func caseWriters(p *probe) {
 				s.apply(own, push(1, i, e))
 				// Everybody pushes to the same end, and looks again where another was faster.
 				for {
-					metadata, err := s.LoadAllMetadata(p.ctx, shared)
-					p.must("LoadAllMetadata", err)
-					err = s.Apply(p.ctx, shared, []eventcache.Update{push(1, metadata[0].Items, e)})
+					metadata, err := s.LoadAllMetadata(p.Ctx, shared)
+					p.Must("LoadAllMetadata", err)
+					err = s.Apply(p.Ctx, shared, []eventcache.Update{push(1, metadata[0].Items, e)})
 					if err == nil {
 						break
 					}
 					if !errors.Is(err, eventcache.ErrPosition) {
-						p.fatal("Apply of a push to the end returned: %v", err)
+						p.Fatal("Apply of a push to the end returned: %v", err)
 					}
 				}
 			}
 		})
 	}
-	p.all(all...)
+	p.All(all...)
 	seen := map[id.EventID]int{}
 	next := make([]int, writers)
 	for _, e := range itemsOf(s.chunks(shared)) {
 		seen[e.ID]++
 		var w, i int
 		if _, err := fmt.Sscanf(string(e.ID), "$%d-%d", &w, &i); err != nil || w >= writers || next[w] != i {
-			p.broken("%s comes before what its writer has pushed before it", e.ID)
+			p.Broken("%s comes before what its writer has pushed before it", e.ID)
 			continue
 		}
 		next[w]++
@@ -235,20 +235,20 @@ func caseWriters(p *probe) {
 			which := fmt.Sprintf("$%d-%d", w, i)
 			want = append(want, which)
 			if seen[id.EventID(which)] != 1 {
-				p.broken("%s was pushed once, and is there %d times", which, seen[id.EventID(which)])
+				p.Broken("%s was pushed once, and is there %d times", which, seen[id.EventID(which)])
 			}
 		}
 		s.list(eventcache.Thread(roomA, id.EventID(fmt.Sprint("$thread", w))), "1["+strings.Join(want, " ")+"]")
 	}
-	stats, err := s.RoomStats(p.ctx, roomA)
-	p.must("RoomStats", err)
+	stats, err := s.RoomStats(p.Ctx, roomA)
+	p.Must("RoomStats", err)
 	if stats.Events != writers*each || stats.Lists != writers+1 {
-		p.broken("RoomStats: %+v; %d events were stored, in %d lists", stats, writers*each, writers+1)
+		p.Broken("RoomStats: %+v; %d events were stored, in %d lists", stats, writers*each, writers+1)
 	}
 }
 
 func caseCloseInUse(p *probe) {
-	dir := p.newDir()
+	dir := p.Dir()
 	s := p.openWith(dir, p.options())
 	const workers = 6
 	done := make([]int, workers) // how many of each were stored
@@ -257,18 +257,18 @@ func caseCloseInUse(p *probe) {
 	for w := range workers {
 		all = append(all, func() {
 			for i := 0; ; i++ {
-				err := s.SaveEvents(p.ctx, roomA, ev(id.EventID(fmt.Sprintf("$%d-%d", w, i))))
+				err := s.SaveEvents(p.Ctx, roomA, ev(id.EventID(fmt.Sprintf("$%d-%d", w, i))))
 				if err != nil {
 					if !ofClose(err) {
-						p.broken("SaveEvents while the store is being closed returned: %v", err)
+						p.Broken("SaveEvents while the store is being closed returned: %v", err)
 					}
 					return
 				}
 				if done[w]++; i == 2 {
 					started <- struct{}{}
 				}
-				if _, err := s.FindEvents(p.ctx, roomA, eventcache.Filter{}); err != nil && !ofClose(err) {
-					p.broken("FindEvents while the store is being closed returned: %v", err)
+				if _, err := s.FindEvents(p.Ctx, roomA, eventcache.Filter{}); err != nil && !ofClose(err) {
+					p.Broken("FindEvents while the store is being closed returned: %v", err)
 				}
 			}
 		})
@@ -277,9 +277,9 @@ func caseCloseInUse(p *probe) {
 		for range workers {
 			<-started
 		}
-		p.must("Close while the store is in use", s.Close(p.ctx))
+		p.Must("Close while the store is in use", s.Close(p.Ctx))
 	})
-	p.all(all...)
+	p.All(all...)
 	if !p.has(conformance.Files) {
 		return
 	}
@@ -287,10 +287,10 @@ func caseCloseInUse(p *probe) {
 	for w, n := range done {
 		for i := range n + 2 {
 			which := id.EventID(fmt.Sprintf("$%d-%d", w, i))
-			_, found, err := s.FindEvent(p.ctx, roomA, which)
-			p.must("FindEvent", err)
+			_, found, err := s.FindEvent(p.Ctx, roomA, which)
+			p.Must("FindEvent", err)
 			if found != (i < n) {
-				p.broken("SaveEvents of %s returned nil: %v. It is there after the store was closed and opened: %v", which, i < n, found)
+				p.Broken("SaveEvents of %s returned nil: %v. It is there after the store was closed and opened: %v", which, i < n, found)
 			}
 		}
 	}

@@ -87,7 +87,7 @@ func conditionsOf(p *probe, all ...condition) {
 			list = eventcache.Thread(roomA, "$root")
 		}
 		want := eventcache.UpdateError{Chunk: c.chunk, Index: c.index, Err: c.err, Update: nameOf(c.update)}
-		p.context(c.name, func() {
+		p.About(c.name, func() {
 			s.refusedSince(before, list, want, c.update)
 			// Updates before and after it, of every kind, and some that touch the same chunks.
 			want.Number = 8
@@ -300,19 +300,19 @@ func caseListNames(p *probe) {
 		{Kind: eventcache.KindRoom, Room: roomA, Event: "$e"},
 		{Kind: eventcache.KindPinned, Room: roomA, Event: "$e"},
 	} {
-		p.context(fmt.Sprintf("%+v", bad), func() {
-			check := func(what string, err error) { p.is(what, err, eventcache.ErrLinkedChunkID) }
-			check("Apply", s.Apply(p.ctx, bad, []eventcache.Update{items(0, 1, 0), push(1, 0, ev("$x"))}))
-			check("Apply of Clear", s.Apply(p.ctx, bad, []eventcache.Update{eventcache.Clear{}}))
-			_, err := s.LoadAllChunks(p.ctx, bad)
+		p.About(fmt.Sprintf("%+v", bad), func() {
+			check := func(what string, err error) { p.Is(what, err, eventcache.ErrLinkedChunkID) }
+			check("Apply", s.Apply(p.Ctx, bad, []eventcache.Update{items(0, 1, 0), push(1, 0, ev("$x"))}))
+			check("Apply of Clear", s.Apply(p.Ctx, bad, []eventcache.Update{eventcache.Clear{}}))
+			_, err := s.LoadAllChunks(p.Ctx, bad)
 			check("LoadAllChunks", err)
-			_, err = s.LoadAllMetadata(p.ctx, bad)
+			_, err = s.LoadAllMetadata(p.Ctx, bad)
 			check("LoadAllMetadata", err)
-			_, _, err = s.LoadLastChunk(p.ctx, bad)
+			_, _, err = s.LoadLastChunk(p.Ctx, bad)
 			check("LoadLastChunk", err)
-			_, err = s.LoadPreviousChunk(p.ctx, bad, 1)
+			_, err = s.LoadPreviousChunk(p.Ctx, bad, 1)
 			check("LoadPreviousChunk", err)
-			_, err = s.FindDuplicates(p.ctx, bad, []id.EventID{"$a"})
+			_, err = s.FindDuplicates(p.Ctx, bad, []id.EventID{"$a"})
 			check("FindDuplicates", err)
 		})
 	}
@@ -338,7 +338,7 @@ func caseAtomic(p *probe) {
 	// Wherever the one that does not fit stands, nothing has happened.
 	for i := range len(good) + 1 {
 		updates := slices.Insert(slices.Clone(good), i, drop(77))
-		p.context(fmt.Sprint("wrong at number ", i), func() {
+		p.About(fmt.Sprint("wrong at number ", i), func() {
 			s.refused(list, eventcache.UpdateError{Number: i, Chunk: 77, Index: -1, Err: eventcache.ErrUnknownChunk}, updates...)
 		})
 	}
@@ -350,19 +350,19 @@ func caseAtomic(p *probe) {
 
 	// So do several events, and a thousand updates.
 	before := s.dump(roomA)
-	err := s.SaveEvents(p.ctx, roomA, ev("$a", body("changed again")), ev("$h"), ev(""), ev("$i"))
-	p.is("SaveEvents with one event that has no id", err, eventcache.ErrNoEventID)
+	err := s.SaveEvents(p.Ctx, roomA, ev("$a", body("changed again")), ev("$h"), ev(""), ev("$i"))
+	p.Is("SaveEvents with one event that has no id", err, eventcache.ErrNoEventID)
 	s.unchanged("SaveEvents, which was refused,", before)
 	var many []eventcache.Update
 	for i := range 200 {
 		many = append(many, push(10, i+1, ev(id.EventID(fmt.Sprint("$many", i)))))
 	}
 	many = append(many, push(10, 0, ev("$wrong")))
-	err = s.Apply(p.ctx, list, many)
-	p.is("Apply of 201 updates, of which the last does not fit,", err, eventcache.ErrPosition)
+	err = s.Apply(p.Ctx, list, many)
+	p.Is("Apply of 201 updates, of which the last does not fit,", err, eventcache.ErrPosition)
 	var wrong *eventcache.UpdateError
 	if errors.As(err, &wrong) && wrong.Number != 200 {
-		p.broken("the update that does not fit was number 200; the error says %d", wrong.Number)
+		p.Broken("the update that does not fit was number 200; the error says %d", wrong.Number)
 	}
 	s.unchanged("Apply, which was refused,", before)
 }

@@ -263,14 +263,14 @@ func caseManyDuplicates(p *probe) {
 	for i, chunk := range slices.Collect(slices.Chunk(there, 300)) {
 		s.apply(list, items(eventcache.ChunkID(i), eventcache.ChunkID(i+1), 0), push(eventcache.ChunkID(i+1), 0, evs(chunk...)...))
 	}
-	found, err := s.FindDuplicates(p.ctx, list, slices.Concat(not, there, not[:10], there[:10]))
-	p.must(fmt.Sprintf("FindDuplicates of %d ids", n), err)
+	found, err := s.FindDuplicates(p.Ctx, list, slices.Concat(not, there, not[:10], there[:10]))
+	p.Must(fmt.Sprintf("FindDuplicates of %d ids", n), err)
 	if len(found) != len(there) {
-		p.fatal("of %d ids 900 are in the linked chunk; FindDuplicates found %d", n, len(found))
+		p.Fatal("of %d ids 900 are in the linked chunk; FindDuplicates found %d", n, len(found))
 	}
 	for i, place := range found {
 		if want := (eventcache.Place{Event: there[i], At: at(eventcache.ChunkID(i/300+1), i%300)}); place != want {
-			p.fatal("of %d ids FindDuplicates returned as number %d %v, and not %v", n, i, place, want)
+			p.Fatal("of %d ids FindDuplicates returned as number %d %v, and not %v", n, i, place, want)
 		}
 	}
 }
@@ -300,7 +300,7 @@ func caseLive(p *probe) {
 	check("", "$a@- $b@- $c@- $d@- $e@- $f@- $x@-")
 	s.apply(list, items(0, 5, 0), push(5, 0, related("$f"), related("$e")))
 	check("$f@5:0 $e@5:1", "$a@- $b@- $c@- $d@- $e@5:1 $f@5:0 $x@-")
-	s.p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	s.p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	check("", "")
 }
 
@@ -322,7 +322,7 @@ func caseFind(p *probe) {
 	s.noEvent(roomA, "")
 	s.noEvent(roomA, "$in-roo")
 	s.noEvent(roomA, "$IN-ROOM")
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	for _, which := range known {
 		s.noEvent(roomA, which)
 	}
@@ -344,7 +344,7 @@ func caseTwoRooms(p *probe) {
 	s.events(roomB, eventcache.Filter{Type: "t.b", Session: "s"}, "$same")
 	s.fill(eventcache.Thread(roomB, "$root"), inB)
 	if chunks := s.chunks(eventcache.Room(roomA)); len(chunks) == 1 && len(chunks[0].Items) == 1 && !sameEvent(chunks[0].Items[0], inA) {
-		p.broken("the timeline of %s shows %s, which is the event of %s", roomA, draw(chunks[0].Items[0]), roomB)
+		p.Broken("the timeline of %s shows %s, which is the event of %s", roomA, draw(chunks[0].Items[0]), roomB)
 	}
 	inB.Raw = raw("$same", "in b, edited")
 	s.apply(eventcache.Thread(roomB, "$root"), replace(1, 0, inB))
@@ -352,7 +352,7 @@ func caseTwoRooms(p *probe) {
 	s.event(roomB, inB)
 	s.stats(eventcache.RoomStats{Room: roomA, Lists: 1, Chunks: 1, Events: 1, Bytes: int64(len(inA.Raw))})
 	s.stats(eventcache.RoomStats{Room: roomB, Lists: 1, Chunks: 1, Events: 1, Bytes: int64(len(inB.Raw))})
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomB))
 	s.event(roomA, inA)
 	s.noEvent(roomB, "$same")
 	s.list(eventcache.Room(roomA), "1[$same]")
@@ -382,8 +382,8 @@ func caseSavedOnly(p *probe) {
 	})
 	s.stats(eventcache.RoomStats{Room: roomB})
 	s.save(roomB)
-	if all, err := s.AllRoomStats(p.ctx); err != nil || len(all) != 1 {
-		p.broken("after SaveEvents of no events for another room AllRoomStats returned %+v, %v, and not one room", all, err)
+	if all, err := s.AllRoomStats(p.Ctx); err != nil || len(all) != 1 {
+		p.Broken("after SaveEvents of no events for another room AllRoomStats returned %+v, %v, and not one room", all, err)
 	}
 }
 
@@ -404,15 +404,15 @@ func caseNewVersion(p *probe) {
 			for _, c := range s.chunks(list) {
 				for _, e := range c.Items {
 					if e.ID == want.ID && !sameEvent(e, want) {
-						p.broken("in %s there is another version of the event than was stored last:\n%s\nand not\n%s", list, draw(e), draw(want))
+						p.Broken("in %s there is another version of the event than was stored last:\n%s\nand not\n%s", list, draw(e), draw(want))
 					}
 				}
 			}
 		}
-		found, err := s.FindEvents(p.ctx, roomA, eventcache.Filter{Type: want.Type, Session: want.Session})
-		p.must("FindEvents", err)
+		found, err := s.FindEvents(p.Ctx, roomA, eventcache.Filter{Type: want.Type, Session: want.Session})
+		p.Must("FindEvents", err)
 		if !slices.ContainsFunc(found, func(e eventcache.Event) bool { return sameEvent(e, want) }) {
-			p.broken("FindEvents does not find the event by its new type and session")
+			p.Broken("FindEvents does not find the event by its new type and session")
 		}
 		s.event(roomB, ev("$b"))
 	}
@@ -453,7 +453,7 @@ func caseWithout(p *probe) {
 	s.events(roomA, eventcache.Filter{}, "$a $typeless $b $saved $replaced")
 	s.events(roomA, eventcache.Filter{Type: "m.room.message"}, "$a $b")
 	without := ev("", rawly(`{"event_id":"$in-raw"}`))
-	p.is("SaveEvents of an event without an id", s.SaveEvents(p.ctx, roomA, without), eventcache.ErrNoEventID)
+	p.Is("SaveEvents of an event without an id", s.SaveEvents(p.Ctx, roomA, without), eventcache.ErrNoEventID)
 	s.refused(list, eventcache.UpdateError{Chunk: 1, Index: 1, Err: eventcache.ErrNoEventID}, push(1, 3, ev("$c"), without, ev("$d")))
 	s.refused(list, eventcache.UpdateError{Chunk: 1, Index: 0, Err: eventcache.ErrNoEventID}, replace(1, 0, without))
 	s.apply(list, push(1, 3, ev("$c"), ev("$d")))
@@ -467,13 +467,13 @@ func caseUnstorable(p *probe) {
 	s.fill(eventcache.Room(roomA), evs("$a", "$x")...)
 	before := s.dump(roomA)
 	for name, bad := range unstorable(len(notJSON)) {
-		p.context(name, func() {
-			p.is("SaveEvents", s.SaveEvents(p.ctx, roomA, bad.event), bad.err)
-			p.is("SaveEvents of several", s.SaveEvents(p.ctx, roomA, ev("$new"), ev("$a", body("changed")), bad.event, ev("$new too")), bad.err)
+		p.About(name, func() {
+			p.Is("SaveEvents", s.SaveEvents(p.Ctx, roomA, bad.event), bad.err)
+			p.Is("SaveEvents of several", s.SaveEvents(p.Ctx, roomA, ev("$new"), ev("$a", body("changed")), bad.event, ev("$new too")), bad.err)
 			s.unchanged("SaveEvents, which was refused,", before)
 		})
 	}
-	p.is("SaveEvents for no room", s.SaveEvents(p.ctx, "", ev("$new")), eventcache.ErrNoRoomID)
+	p.Is("SaveEvents for no room", s.SaveEvents(p.Ctx, "", ev("$new")), eventcache.ErrNoRoomID)
 	s.unchanged("SaveEvents, which was refused,", before)
 	// What may look wrong and is not.
 	for i, text := range []string{"{}", " \t\r\n{ }\n", `{"event_id":5}`, `{"a":{"a":[]}}`, "{\"\xff\":\"\xfe\"}", `{"a":1,"a":2}`, nested(5000)} {
@@ -510,10 +510,10 @@ func caseRelations(p *probe) {
 	s.relations(roomA, "$root", nil, "$edit@- $react@4:1 $in-thread@4:2")
 	s.apply(thread, eventcache.Clear{})
 	s.relations(roomA, "$root", nil, "$edit@- $react@4:1 $in-thread@4:2")
-	got, err := s.FindRelations(p.ctx, roomA, "$root", nil)
-	p.must("FindRelations", err)
+	got, err := s.FindRelations(p.Ctx, roomA, "$root", nil)
+	p.Must("FindRelations", err)
 	if len(got) == 3 && !sameEvent(got[0].Event, edit) {
-		p.broken("FindRelations returned the event as\n%s\nand it was stored as\n%s", draw(got[0].Event), draw(edit))
+		p.Broken("FindRelations returned the event as\n%s\nand it was stored as\n%s", draw(got[0].Event), draw(edit))
 	}
 	// An event may relate to itself, and to one that is not known.
 	s.save(roomA, ev("$self", relates("$self", "m.x")), ev("$early", relates("$yet-to-come", "m.x")))
@@ -577,19 +577,19 @@ func caseOrder(p *probe) {
 		s.events(roomA, eventcache.Filter{}, order)
 		s.events(roomA, eventcache.Filter{Session: "s"}, order)
 		s.events(roomA, eventcache.Filter{Type: "m.room.message"}, order)
-		got, err := s.FindRelations(p.ctx, roomA, "$root", nil)
-		p.must("FindRelations", err)
+		got, err := s.FindRelations(p.Ctx, roomA, "$root", nil)
+		p.Must("FindRelations", err)
 		var all []eventcache.Event
 		for _, r := range got {
 			all = append(all, r.Event)
 		}
 		if ids(all) != order {
-			p.broken("FindRelations returned\n%s\nand the events were first stored in the order\n%s", ids(all), order)
+			p.Broken("FindRelations returned\n%s\nand the events were first stored in the order\n%s", ids(all), order)
 		}
-		got, err = s.FindRelations(p.ctx, roomA, "$root", []event.RelationType{"m.y", "m.x"})
-		p.must("FindRelations", err)
+		got, err = s.FindRelations(p.Ctx, roomA, "$root", []event.RelationType{"m.y", "m.x"})
+		p.Must("FindRelations", err)
 		if len(got) != len(all) || len(got) > 0 && got[0].Event.ID != all[0].ID {
-			p.broken("FindRelations returned with a filter another order than without")
+			p.Broken("FindRelations returned with a filter another order than without")
 		}
 	}
 	check()
@@ -601,8 +601,8 @@ func caseOrder(p *probe) {
 	order += " $new"
 	check()
 	// What was removed and comes again is new.
-	p.clock.add(1)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Clock.Add(1)
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	s.save(roomA, e("$z"), e("$m"))
 	order = "$z $m"
 	check()
@@ -635,37 +635,37 @@ func caseFields(p *probe) {
 	s.apply(list, items(0, 1, 0), push(1, 0, all...))
 	same := func(method string, got []eventcache.Event) {
 		if len(got) != len(all) {
-			p.broken("%s returned %d events of %d", method, len(got), len(all))
+			p.Broken("%s returned %d events of %d", method, len(got), len(all))
 			return
 		}
 		for i, e := range got {
 			if !sameEvent(e, all[i]) {
-				p.broken("%s returned\n%s\nof what was given as\n%s", method, draw(e), draw(all[i]))
+				p.Broken("%s returned\n%s\nof what was given as\n%s", method, draw(e), draw(all[i]))
 			}
 		}
 	}
 	same("LoadAllChunks", itemsOf(s.chunks(list)))
-	last, _, err := s.LoadLastChunk(p.ctx, list)
-	p.must("LoadLastChunk", err)
+	last, _, err := s.LoadLastChunk(p.Ctx, list)
+	p.Must("LoadLastChunk", err)
 	if last != nil {
 		same("LoadLastChunk", last.Items)
 	}
 	s.apply(list, items(1, 2, 0))
-	previous, err := s.LoadPreviousChunk(p.ctx, list, 2)
-	p.must("LoadPreviousChunk", err)
+	previous, err := s.LoadPreviousChunk(p.Ctx, list, 2)
+	p.Must("LoadPreviousChunk", err)
 	if previous != nil {
 		same("LoadPreviousChunk", previous.Items)
 	}
-	found, err := s.FindEvents(p.ctx, roomA, eventcache.Filter{})
-	p.must("FindEvents", err)
+	found, err := s.FindEvents(p.Ctx, roomA, eventcache.Filter{})
+	p.Must("FindEvents", err)
 	same("FindEvents", found)
 	for _, e := range all {
 		s.event(roomA, e)
 		if e.RelatesTo != "" {
-			got, err := s.FindRelations(p.ctx, roomA, e.RelatesTo, []event.RelationType{e.RelType})
-			p.must("FindRelations", err)
+			got, err := s.FindRelations(p.Ctx, roomA, e.RelatesTo, []event.RelationType{e.RelType})
+			p.Must("FindRelations", err)
 			if len(got) != 1 || !sameEvent(got[0].Event, e) {
-				p.broken("FindRelations returned %d relations and not one, or not as it was given:\n%s", len(got), draw(e))
+				p.Broken("FindRelations returned %d relations and not one, or not as it was given:\n%s", len(got), draw(e))
 			}
 		}
 		if e.Type != "" && e.Type != "m.room.message" {
@@ -694,21 +694,21 @@ func caseArguments(p *probe) {
 	updates := []eventcache.Update{items(0, 1, 0), push(1, 0, evs("$c", "$a", "$b")...), eventcache.StartReattachItems{}}
 	s.apply(list, updates...)
 	if got := drawUpdates(updates); got != drawUpdates([]eventcache.Update{items(0, 1, 0), push(1, 0, evs("$c", "$a", "$b")...), eventcache.StartReattachItems{}}) {
-		p.broken("Apply has changed the updates that it was given: %s", got)
+		p.Broken("Apply has changed the updates that it was given: %s", got)
 	}
 	ask := evIDs("$z", "$b", "$b", "", "$a")
 	s.duplicates(list, ask, "$a@1:1 $b@1:2")
 	if !slices.Equal(ask, evIDs("$z", "$b", "$b", "", "$a")) {
-		p.broken("FindDuplicates has changed the ids that it was given: %q", ask)
+		p.Broken("FindDuplicates has changed the ids that it was given: %q", ask)
 	}
 	types := []event.RelationType{"m.z", "m.a", "m.a", "m.b"}
 	s.relations(roomA, "$a", types, "")
 	if !slices.Equal(types, []event.RelationType{"m.z", "m.a", "m.a", "m.b"}) {
-		p.broken("FindRelations has changed the types that it was given: %q", types)
+		p.Broken("FindRelations has changed the types that it was given: %q", types)
 	}
 	events := evs("$2", "$1", "$2")
 	s.save(roomA, events...)
 	if ids(events) != "$2 $1 $2" {
-		p.broken("SaveEvents has changed the events that it was given: %s", ids(events))
+		p.Broken("SaveEvents has changed the events that it was given: %s", ids(events))
 	}
 }

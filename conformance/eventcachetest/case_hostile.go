@@ -69,12 +69,12 @@ func caseStrange(p *probe) {
 	}
 	chunks := s.chunks(list)
 	if len(chunks) != len(strange)+1 || !slices.EqualFunc(chunks[0].Items, all, sameEvent) {
-		p.fatal("the linked chunk is not as it was written")
+		p.Fatal("the linked chunk is not as it was written")
 	}
 	for i, text := range strange {
-		p.context(fmt.Sprintf("%q", text), func() {
+		p.About(fmt.Sprintf("%q", text), func() {
 			if got := chunks[i+1].Gap; got == nil || got.Token != text {
-				p.broken("the gap with this token has come back as %+v", got)
+				p.Broken("the gap with this token has come back as %+v", got)
 			}
 			s.event(roomA, all[i])
 			s.noEvent(roomA, id.EventID(text+"!"))
@@ -92,16 +92,16 @@ func caseStrange(p *probe) {
 		s.fill(eventcache.Room(id.RoomID("!"+text)), e)
 		s.fill(eventcache.Thread(roomB, id.EventID(text)), e)
 		s.fill(eventcache.Focused(roomB, id.EventID(text)), e)
-		s.p.must("RememberThread", s.RememberThread(p.ctx, roomC, id.EventID(text)))
+		s.p.Must("RememberThread", s.RememberThread(p.Ctx, roomC, id.EventID(text)))
 	}
 	var roots []id.EventID
 	for i, text := range strange {
-		p.context(fmt.Sprintf("%q", text), func() {
+		p.About(fmt.Sprintf("%q", text), func() {
 			which := id.EventID(fmt.Sprint("$in", i))
 			want := fmt.Sprintf("1[%s]", which)
 			for _, list := range []eventcache.LinkedChunkID{eventcache.Room(id.RoomID("!" + text)), eventcache.Thread(roomB, id.EventID(text)), eventcache.Focused(roomB, id.EventID(text))} {
 				if got := shape(s.chunks(list)); got != want {
-					p.broken("a %v list has %s and not %s", list.Kind, got, want)
+					p.Broken("a %v list has %s and not %s", list.Kind, got, want)
 				}
 			}
 			s.events(id.RoomID("!"+text), eventcache.Filter{}, string(which))
@@ -112,7 +112,7 @@ func caseStrange(p *probe) {
 	s.threads(roomB, roots...)
 	s.threads(roomC, roots...)
 	for _, text := range strange[:len(strange)/2] {
-		s.p.must("ClearRoom", s.ClearRoom(p.ctx, id.RoomID("!"+text)))
+		s.p.Must("ClearRoom", s.ClearRoom(p.Ctx, id.RoomID("!"+text)))
 	}
 	for i, text := range strange {
 		want := fmt.Sprintf("1[$in%d]", i)
@@ -120,7 +120,7 @@ func caseStrange(p *probe) {
 			want = ""
 		}
 		if got := shape(s.chunks(eventcache.Room(id.RoomID("!" + text)))); got != want {
-			p.broken("after other rooms were cleared the room %q has %s and not %s", text, got, want)
+			p.Broken("after other rooms were cleared the room %q has %s and not %s", text, got, want)
 		}
 	}
 }
@@ -137,11 +137,11 @@ func caseHuge(p *probe) {
 	s.apply(list, items(0, 1, 0), push(1, 0, e, twin), gap(1, 2, 0, some))
 	chunks := s.chunks(list)
 	if len(chunks) != 2 || !slices.EqualFunc(chunks[0].Items, []eventcache.Event{e, twin}, sameEvent) || chunks[1].Gap == nil || chunks[1].Gap.Token != some {
-		p.broken("a list of identifiers of a megabyte is not as it was written")
+		p.Broken("a list of identifiers of a megabyte is not as it was written")
 	}
 	for _, another := range []eventcache.LinkedChunkID{eventcache.Thread(room, id.EventID(two)), eventcache.Thread(id.RoomID("!"+two), id.EventID(one)), eventcache.Room(room)} {
 		if got := s.chunks(another); len(got) > 0 {
-			p.broken("a list of another name, which differs after a megabyte, has chunks")
+			p.Broken("a list of another name, which differs after a megabyte, has chunks")
 		}
 	}
 	s.noEvent(room, id.EventID("$"+long))
@@ -151,14 +151,14 @@ func caseHuge(p *probe) {
 	s.relations(room, id.EventID(one), []event.RelationType{event.RelationType(other), event.RelationType(some)}, string(e.ID)+"@-")
 	s.relations(room, id.EventID(two), nil, "")
 	s.duplicates(list, evIDs(id.EventID("$"+two), id.EventID("$"+long+"3")), string(twin.ID)+"@1:1")
-	p.must("RememberThread", s.RememberThread(p.ctx, room, id.EventID(two)))
+	p.Must("RememberThread", s.RememberThread(p.Ctx, room, id.EventID(two)))
 	s.threads(room, id.EventID(one), id.EventID(two))
 	s.taken(one, one, anHour, 1)
 	s.refusedLease(one, two, anHour)
 	s.taken(two, two, 0, 1)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, id.RoomID("!"+two)))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, id.RoomID("!"+two)))
 	s.event(room, e)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, room))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, room))
 	s.noEvent(room, e.ID)
 	s.threads(room)
 }
@@ -176,7 +176,7 @@ func caseInjection(p *probe) {
 	s.fill(eventcache.Room(roomA), ev("$in"))
 	before := s.dump(roomA)
 	for _, text := range injections {
-		p.context(fmt.Sprintf("%q", text), func() {
+		p.About(fmt.Sprintf("%q", text), func() {
 			s.relations(roomA, "$root", []event.RelationType{event.RelationType(text)}, "")
 			s.relations(roomA, "$root", []event.RelationType{"m.annotation", event.RelationType(text)}, "$other@-")
 			s.relations(roomA, id.EventID(text), nil, "")
@@ -190,13 +190,13 @@ func caseInjection(p *probe) {
 			s.list(eventcache.Thread(roomA, id.EventID(text)), "")
 			s.threads(id.RoomID(text))
 			s.stats(eventcache.RoomStats{Room: id.RoomID(text)})
-			p.must("ClearRoom", s.ClearRoom(p.ctx, id.RoomID(text)))
+			p.Must("ClearRoom", s.ClearRoom(p.Ctx, id.RoomID(text)))
 		})
 	}
 	s.unchanged("asking in SQL", before, roomA)
 	// The same, stored: found by its name, and by nothing else.
 	for i, text := range injections {
-		p.context(fmt.Sprintf("%q, stored", text), func() {
+		p.About(fmt.Sprintf("%q, stored", text), func() {
 			e := ev(id.EventID(text), relates("$root", event.RelationType(text)), typed(text), session(id.SessionID(text)))
 			room := id.RoomID(text)
 			s.apply(eventcache.Thread(room, id.EventID(text)), gap(0, 1, 0, text), items(1, 2, 0), push(2, 0, e))
@@ -207,10 +207,10 @@ func caseInjection(p *probe) {
 			s.list(eventcache.Thread(room, id.EventID(text)), fmt.Sprintf("1(%s) 2[%s]", text, text))
 			s.threads(room, id.EventID(text))
 			s.stats(eventcache.RoomStats{Room: room, Lists: 1, Chunks: 2, Events: 1, Bytes: int64(len(e.Raw))})
-			if _, taken, err := s.TakeLease(p.ctx, text, text, 0); err != nil || !taken {
-				p.broken("TakeLease of this key returned %v, %v", taken, err)
+			if _, taken, err := s.TakeLease(p.Ctx, text, text, 0); err != nil || !taken {
+				p.Broken("TakeLease of this key returned %v, %v", taken, err)
 			}
-			p.must("ClearRoom", s.ClearRoom(p.ctx, room))
+			p.Must("ClearRoom", s.ClearRoom(p.Ctx, room))
 		})
 	}
 	s.unchanged("SQL that was stored and removed", before, roomA)
@@ -231,12 +231,12 @@ func caseCollisions(p *probe) {
 	}
 	for i, list := range lists {
 		if got := shape(s.chunks(list)); got != one(i) {
-			p.broken("%q has %s and not %s", list, got, one(i))
+			p.Broken("%q has %s and not %s", list, got, one(i))
 		}
 	}
 	// Those of one room go, and no others.
 	for _, gone := range []id.RoomID{"r", "\x02r", "r_"} {
-		p.must("ClearRoom", s.ClearRoom(p.ctx, gone))
+		p.Must("ClearRoom", s.ClearRoom(p.Ctx, gone))
 	}
 	for i, list := range lists {
 		want := one(i)
@@ -244,12 +244,12 @@ func caseCollisions(p *probe) {
 			want = ""
 		}
 		if got := shape(s.chunks(list)); got != want {
-			p.broken("after other rooms were cleared %q has %s and not %s", list, got, want)
+			p.Broken("after other rooms were cleared %q has %s and not %s", list, got, want)
 		}
-		_, found, err := s.FindEvent(p.ctx, list.Room, id.EventID(fmt.Sprint("$", i)))
-		p.must("FindEvent", err)
+		_, found, err := s.FindEvent(p.Ctx, list.Room, id.EventID(fmt.Sprint("$", i)))
+		p.Must("FindEvent", err)
 		if found != (want != "") {
-			p.broken("after other rooms were cleared the event of %q is found: %v", list, found)
+			p.Broken("after other rooms were cleared the event of %q is found: %v", list, found)
 		}
 	}
 }
@@ -267,10 +267,10 @@ func caseLargeEvents(p *probe) {
 		e := ev(id.EventID(fmt.Sprint("$", i)), rawly(text))
 		s.fill(eventcache.Room(roomA), e)
 		if items := itemsOf(s.chunks(eventcache.Room(roomA))); len(items) != 1 || !sameEvent(items[0], e) {
-			p.broken("an event of %d bytes has come back from its chunk as another one", len(text))
+			p.Broken("an event of %d bytes has come back from its chunk as another one", len(text))
 		}
 		s.event(roomA, e)
-		p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+		p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	}
 }
 
@@ -280,7 +280,7 @@ func caseManyAtOnce(p *probe) {
 	all := evs(numbered("", n)...)
 	s.apply(list, items(0, 1, 0), push(1, 0, all...))
 	if got := itemsOf(s.chunks(list)); !slices.EqualFunc(got, all, sameEvent) {
-		p.broken("of %d events that were pushed at once %d came back, or in another order", n, len(got))
+		p.Broken("of %d events that were pushed at once %d came back, or in another order", n, len(got))
 	}
 	s.apply(list, remove(1, 0), remove(1, n/2), detach(1, n-10), push(1, n-10, all[0]))
 	s.duplicates(list, evIDs("$0", "$1", "$300", "$301", "$302", "$598"), "$1@1:0 $300@1:299 $302@1:300 $0@1:590")
@@ -290,10 +290,10 @@ func caseManyAtOnce(p *probe) {
 		updates = append(updates, items(chunk-1, chunk, 0), push(chunk, 0, all[2*i]), push(chunk, 1, all[2*i+1]), remove(chunk, 0))
 	}
 	s.apply(list, updates...)
-	metadata, err := s.LoadAllMetadata(p.ctx, list)
-	p.must("LoadAllMetadata", err)
+	metadata, err := s.LoadAllMetadata(p.Ctx, list)
+	p.Must("LoadAllMetadata", err)
 	if len(metadata) != 200 || metadata[199].Items != 1 {
-		p.broken("200 chunks that were made at once are %d", len(metadata))
+		p.Broken("200 chunks that were made at once are %d", len(metadata))
 	}
 	s.duplicates(list, evIDs("$1", "$399", "$0"), "$1@1:0 $399@200:0")
 }

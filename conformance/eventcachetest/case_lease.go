@@ -42,26 +42,26 @@ func (p *probe) realClock(dir string) *subject {
 
 // taken checks that a lease is taken, with this generation.
 func (s *subject) taken(key, holder string, d time.Duration, generation uint64) {
-	got, ok, err := s.TakeLease(s.p.ctx, key, holder, d)
-	s.p.must("TakeLease", err)
+	got, ok, err := s.TakeLease(s.p.Ctx, key, holder, d)
+	s.p.Must("TakeLease", err)
 	if !ok || got != generation {
-		s.p.broken("TakeLease of %.50q for %.50q returned generation %d, %v, and not generation %d, true", key, holder, got, ok, generation)
+		s.p.Broken("TakeLease of %.50q for %.50q returned generation %d, %v, and not generation %d, true", key, holder, got, ok, generation)
 	}
 }
 
 // refusedLease checks that another holder has it.
 func (s *subject) refusedLease(key, holder string, d time.Duration) {
-	_, ok, err := s.TakeLease(s.p.ctx, key, holder, d)
-	s.p.must("TakeLease", err)
+	_, ok, err := s.TakeLease(s.p.Ctx, key, holder, d)
+	s.p.Must("TakeLease", err)
 	if ok {
-		s.p.broken("TakeLease of %.50q for %.50q took what another holder has", key, holder)
+		s.p.Broken("TakeLease of %.50q for %.50q took what another holder has", key, holder)
 	}
 }
 
 const anHour = time.Hour // longer than any case
 
 func caseLeases(p *probe) {
-	s := p.realClock(p.newDir())
+	s := p.realClock(p.Dir())
 	s.taken("key", "one", 0, 1)
 	s.taken("key", "one", anHour, 1)
 	s.taken("key", "one", anHour, 1)
@@ -70,11 +70,11 @@ func caseLeases(p *probe) {
 	s.refusedLease("key", "two", 0) // which releases nothing of another holder's
 	s.refusedLease("key", "three", anHour)
 	s.taken("key", "one", 30*time.Millisecond, 1) // extends, or shortens
-	p.eventually("a lease of 30 ms can be taken by another holder", func() bool {
-		generation, ok, err := s.TakeLease(p.ctx, "key", "two", anHour)
-		p.must("TakeLease", err)
+	p.Eventually("a lease of 30 ms can be taken by another holder", func() bool {
+		generation, ok, err := s.TakeLease(p.Ctx, "key", "two", anHour)
+		p.Must("TakeLease", err)
 		if ok && generation != 2 {
-			p.broken("a lease that another holder has taken over has generation %d, and not 2", generation)
+			p.Broken("a lease that another holder has taken over has generation %d, and not 2", generation)
 		}
 		return ok
 	})
@@ -94,7 +94,7 @@ func caseLeases(p *probe) {
 }
 
 func caseLeaseKeys(p *probe) {
-	s := p.realClock(p.newDir())
+	s := p.realClock(p.Dir())
 	keys := slices.Compact(slices.Sorted(slices.Values(slices.Concat(strange, injections, []string{""}))))
 	for i, key := range keys {
 		s.taken(key, fmt.Sprint("holder", i), anHour, 1)
@@ -108,7 +108,7 @@ func caseLeaseKeys(p *probe) {
 }
 
 func caseLeaseRace(p *probe) {
-	s := p.realClock(p.newDir())
+	s := p.realClock(p.Dir())
 	for round := range uint64(5) {
 		const holders = 16
 		name := func(i int) string { return fmt.Sprintf("holder %d of round %d", i, round) }
@@ -116,36 +116,36 @@ func caseLeaseRace(p *probe) {
 		var all []func()
 		for i := range holders {
 			all = append(all, func() {
-				generation, ok, err := s.TakeLease(p.ctx, "key", name(i), anHour)
-				p.must("TakeLease", err)
+				generation, ok, err := s.TakeLease(p.Ctx, "key", name(i), anHour)
+				p.Must("TakeLease", err)
 				if ok {
 					generations[i] = generation
 				}
 			})
 		}
-		p.all(all...)
+		p.All(all...)
 		winner := -1
 		for i, generation := range generations {
 			if generation == 0 {
 				continue
 			}
 			if winner >= 0 || generation != round+1 {
-				p.fatal("%d holders asked for a lease that was free; one should have got it, with generation %d; these did: %d", holders, round+1, generations)
+				p.Fatal("%d holders asked for a lease that was free; one should have got it, with generation %d; these did: %d", holders, round+1, generations)
 			}
 			winner = i
 		}
 		if winner < 0 {
-			p.fatal("%d holders asked for a lease that was free, and none has got it", holders)
+			p.Fatal("%d holders asked for a lease that was free, and none has got it", holders)
 		}
 		s.taken("key", name(winner), 0, round+1)
 	}
 }
 
 func caseLeaseSurvives(p *probe) {
-	dir := p.newDir()
+	dir := p.Dir()
 	s := p.realClock(dir)
 	check := func(what string) {
-		p.context(what, func() {
+		p.About(what, func() {
 			s.taken("key", "one", anHour, 1)
 			s.refusedLease("key", "two", anHour)
 			s.taken("second", "two", anHour, 2)
@@ -156,7 +156,7 @@ func caseLeaseSurvives(p *probe) {
 	check("at first")
 	s.idle()
 	check("after a pause")
-	p.must("ClearAll", s.ClearAll(p.ctx)) // is about rooms
+	p.Must("ClearAll", s.ClearAll(p.Ctx)) // is about rooms
 	check("after ClearAll")
 	if p.has(conformance.Files) {
 		s.close()

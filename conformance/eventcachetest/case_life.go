@@ -14,11 +14,10 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
-
-func needs(c ...conformance.Capability) []conformance.Capability { return c }
 
 var lifeCases = []Case{
 	{
@@ -76,17 +75,17 @@ func casePauses(p *probe) {
 	for i := range 3 {
 		before := s.dump()
 		for range 2 { // pausing what is paused, resuming what runs
-			p.must("Pause", s.Pause(p.ctx))
+			p.Must("Pause", s.Pause(p.Ctx))
 		}
 		for range 2 {
-			p.must("Resume", s.Resume(p.ctx))
+			p.Must("Resume", s.Resume(p.Ctx))
 		}
 		s.unchanged("a Pause and a Resume", before)
 		s.agree()
 		which := id.EventID(fmt.Sprint("$round", i))
 		s.apply(eventcache.Room(roomA), push(4, 3+i, ev(which)))
 		s.save(roomC, ev(which))
-		p.must("RememberThread", s.RememberThread(p.ctx, roomB, which))
+		p.Must("RememberThread", s.RememberThread(p.Ctx, roomB, which))
 	}
 	s.list(eventcache.Room(roomA), "8(\xff\x00 token) 1[$shared $in0] 2(token) 3() 9223372036854775807[] 4[$every $\xff strange \x00 $shared $round0 $round1 $round2]")
 	s.events(roomC, eventcache.Filter{}, "$every $round0 $round1 $round2")
@@ -94,14 +93,14 @@ func casePauses(p *probe) {
 }
 
 func caseReopen(p *probe) {
-	dir := p.newDir()
+	dir := p.Dir()
 	s := p.openWith(dir, p.options())
 	variedRoom(s, roomA)
 	everyKind(s, roomB)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomB))
 	everyKind(s, roomB)
 	s.save(roomC, ev("$old"), ev("$z"))
-	p.clock.add(time.Hour)
+	p.Clock.Add(time.Hour)
 	s.save(roomC, ev("$young"))
 	again := func(change func()) {
 		change()
@@ -117,25 +116,25 @@ func caseReopen(p *probe) {
 	// What comes after that comes last, and ages are those of before.
 	s.save(roomC, ev("$a"), ev("$z"))
 	s.events(roomC, eventcache.Filter{}, "$old $z $young $a")
-	p.must("RememberThread", s.RememberThread(p.ctx, roomB, "$a"))
+	p.Must("RememberThread", s.RememberThread(p.Ctx, roomB, "$a"))
 	s.threads(roomB, "$t1", "$t2", "$remembered", "$a")
-	s.p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	s.p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	s.cleanUp(30*time.Minute, 2) // $old, and $saved of the second room
 	s.events(roomC, eventcache.Filter{}, "$z $young $a")
 	again(func() {})
 	// Closed while it is paused.
-	p.must("Pause", s.Pause(p.ctx))
+	p.Must("Pause", s.Pause(p.Ctx))
 	s.close()
 	s = p.openWith(dir, p.options())
 	s.events(roomC, eventcache.Filter{}, "$z $young $a")
-	p.must("ClearAll", s.ClearAll(p.ctx))
+	p.Must("ClearAll", s.ClearAll(p.Ctx))
 	again(func() {})
 }
 
 // state checks the state, which a store reports at every moment.
 func (s *subject) state(want lifecycle.State) {
 	if got := s.State(); got != want {
-		s.p.broken("the state is %v and not %v", got, want)
+		s.p.Broken("the state is %v and not %v", got, want)
 	}
 }
 
@@ -145,43 +144,23 @@ func casePaused(p *probe) {
 	before := s.dump(roomA, roomB)
 	for _, why := range []string{"paused", "paused for the second time"} {
 		s.state(lifecycle.Active)
-		p.must("Pause", s.Pause(p.ctx))
+		p.Must("Pause", s.Pause(p.Ctx))
 		s.state(lifecycle.Paused)
 		for range 2 {
 			for _, c := range calls() {
-				p.context(why, func() { p.is(c.method, c.do(p.ctx, s.Store), lifecycle.ErrPaused) })
+				p.About(why, func() { p.Is(c.method, c.do(p.Ctx, s.Store), lifecycle.ErrPaused) })
 			}
 		}
-		p.must("Resume", s.Resume(p.ctx))
+		p.Must("Resume", s.Resume(p.Ctx))
 		s.unchanged("methods that were refused while it was paused", before, roomA, roomB)
-		if generation, taken, err := s.TakeLease(p.ctx, "called", why, 0); err != nil || !taken || why == "paused" && generation != 1 {
-			p.broken("a lease that was refused while the store was paused is held: TakeLease for another holder returned generation %d, %v, %v", generation, taken, err)
+		if generation, taken, err := s.TakeLease(p.Ctx, "called", why, 0); err != nil || !taken || why == "paused" && generation != 1 {
+			p.Broken("a lease that was refused while the store was paused is held: TakeLease for another holder returned generation %d, %v, %v", generation, taken, err)
 		}
 	}
-}
-
-// at once starts functions and returns a channel with what each of them returns.
-func (p *probe) start(all []call, ctx context.Context, s eventcache.Store) <-chan struct {
-	call
-	err error
-} {
-	results := make(chan struct {
-		call
-		err error
-	}, len(all))
-	for _, c := range all {
-		p.spawn(func() {
-			results <- struct {
-				call
-				err error
-			}{c, c.do(ctx, s)}
-		}, func() {})
-	}
-	return results
 }
 
 func caseWait(p *probe) {
-	dir, o := p.newDir(), p.options()
+	dir, o := p.Dir(), p.options()
 	o.WhenPaused = lifecycle.Wait
 	s := p.openWith(dir, o)
 	prepared(s)
@@ -191,52 +170,53 @@ func caseWait(p *probe) {
 			all = append(all, c)
 		}
 	}
-	collect := func(what string, results <-chan struct {
-		call
-		err error
-	}, want error) {
+	type result struct {
+		method string
+		err    error
+	}
+	start := func(ctx context.Context) <-chan result {
+		results := make(chan result, len(all))
+		for _, c := range all {
+			p.Go(func() { results <- result{c.method, c.do(ctx, s.Store)} })
+		}
+		return results
+	}
+	collect := func(what string, results <-chan result, want error) {
 		for range all {
-			select {
-			case r := <-results:
-				p.is(what+": "+r.method, r.err, want)
-			case <-time.After(p.soon):
-				p.fatal("%s: a method has not returned after %v", what, p.soon)
-			}
+			r := trial.Receive(p.T, what+": the end of a method", results)
+			p.Is(what+": "+r.method, r.err, want)
 		}
 	}
-	none := func(what string, results <-chan struct {
-		call
-		err error
-	}) {
+	none := func(results <-chan result) {
 		select {
 		case r := <-results:
-			p.broken("%s returned (%v) %s", r.method, r.err, what)
+			p.Fatal("%s returned (%v) while the store was paused, and should wait", r.method, r.err)
 		case <-time.After(30 * time.Millisecond):
 		}
 	}
-	for what, ctx := range map[string]context.Context{"the store's policy": p.ctx, "the policy of the call": waiting(p.ctx)} {
-		p.must("Pause", s.Pause(p.ctx))
-		results := p.start(all, ctx, s.Store)
-		none("while the store was paused, and should wait", results)
-		p.must("Resume", s.Resume(p.ctx))
+	for what, ctx := range map[string]context.Context{"the store's policy": p.Ctx, "the policy of the call": waiting(p.Ctx)} {
+		p.Must("Pause", s.Pause(p.Ctx))
+		results := start(ctx)
+		none(results)
+		p.Must("Resume", s.Resume(p.Ctx))
 		collect(what+": after Resume", results, nil)
 	}
 	// The policy of a call is stronger than that of the store.
-	p.must("Pause", s.Pause(p.ctx))
+	p.Must("Pause", s.Pause(p.Ctx))
 	for _, c := range all {
-		p.is(c.method+" under the policy Fail, of a store that lets others wait,", c.do(lifecycle.WithPolicy(p.ctx, lifecycle.Fail), s.Store), lifecycle.ErrPaused)
+		p.Is(c.method+" under the policy Fail, of a store that lets others wait,", c.do(lifecycle.WithPolicy(p.Ctx, lifecycle.Fail), s.Store), lifecycle.ErrPaused)
 	}
-	p.must("Resume", s.Resume(p.ctx))
+	p.Must("Resume", s.Resume(p.Ctx))
 	before := s.dump()
-	p.must("Pause", s.Pause(p.ctx))
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Millisecond)
+	p.Must("Pause", s.Pause(p.Ctx))
+	ctx, cancel := context.WithTimeout(p.Ctx, 20*time.Millisecond)
 	defer cancel()
-	collect("the context has ended", p.start(all, ctx, s.Store), context.DeadlineExceeded)
-	p.must("Resume", s.Resume(p.ctx))
+	collect("the context has ended", start(ctx), context.DeadlineExceeded)
+	p.Must("Resume", s.Resume(p.Ctx))
 	s.unchanged("methods that did not wait for long enough", before)
-	p.must("Pause", s.Pause(p.ctx))
-	results := p.start(all, p.ctx, s.Store)
-	none("while the store was paused, and should wait", results)
+	p.Must("Pause", s.Pause(p.Ctx))
+	results := start(p.Ctx)
+	none(results)
 	s.close()
 	collect("the store was closed", results, lifecycle.ErrClosed)
 }
@@ -245,15 +225,15 @@ func caseNoGate(p *probe) {
 	s := p.open()
 	prepared(s)
 	before := s.dump()
-	p.must("Pause", s.Pause(p.ctx))
+	p.Must("Pause", s.Pause(p.Ctx))
 	s.state(lifecycle.Active)
 	s.unchanged("Pause", before)
 	for _, c := range calls() {
-		p.is(c.method+" while it is paused", c.do(p.ctx, s.Store), nil)
+		p.Is(c.method+" while it is paused", c.do(p.Ctx, s.Store), nil)
 	}
 	s.fill(eventcache.Room(roomA), evs("$a")...)
 	before = s.dump()
-	p.must("Resume", s.Resume(p.ctx))
+	p.Must("Resume", s.Resume(p.Ctx))
 	s.unchanged("Resume", before)
 	s.list(eventcache.Room(roomA), "1[$a]")
 }
@@ -266,11 +246,11 @@ func caseClosed(p *probe) {
 	s.state(lifecycle.Closed)
 	for range 2 {
 		for _, c := range calls() {
-			p.is(c.method+" after Close", c.do(p.ctx, s.Store), lifecycle.ErrClosed)
-			p.is(c.method+" after Close, under the policy Wait,", c.do(waiting(p.ctx), s.Store), lifecycle.ErrClosed)
+			p.Is(c.method+" after Close", c.do(p.Ctx, s.Store), lifecycle.ErrClosed)
+			p.Is(c.method+" after Close, under the policy Wait,", c.do(waiting(p.Ctx), s.Store), lifecycle.ErrClosed)
 		}
-		p.is("Resume after Close", s.Resume(p.ctx), lifecycle.ErrClosed)
-		p.must("Close after Close", s.Close(p.ctx))
+		p.Is("Resume after Close", s.Resume(p.Ctx), lifecycle.ErrClosed)
+		p.Must("Close after Close", s.Close(p.Ctx))
 		s.state(lifecycle.Closed)
 	}
 }
@@ -279,22 +259,22 @@ func caseCancelled(p *probe) {
 	s := p.open()
 	prepared(s)
 	before := s.dump()
-	cancelled, cancel := context.WithCancel(p.ctx)
+	cancelled, cancel := context.WithCancel(p.Ctx)
 	cancel()
-	late, cancel := context.WithDeadline(p.ctx, time.Now().Add(-time.Hour))
+	late, cancel := context.WithDeadline(p.Ctx, time.Now().Add(-time.Hour))
 	defer cancel()
 	for _, c := range calls() {
-		p.is(c.method+" with a cancelled context", c.do(cancelled, s.Store), context.Canceled)
-		p.is(c.method+" with a context whose time is over", c.do(late, s.Store), context.DeadlineExceeded)
+		p.Is(c.method+" with a cancelled context", c.do(cancelled, s.Store), context.Canceled)
+		p.Is(c.method+" with a context whose time is over", c.do(late, s.Store), context.DeadlineExceeded)
 	}
 	s.unchanged("methods whose context had ended", before)
-	if _, taken, err := s.TakeLease(p.ctx, "called", "another", 0); err != nil || !taken {
-		p.broken("a lease that was asked for with a context that had ended is held: TakeLease for another holder returned %v, %v", taken, err)
+	if _, taken, err := s.TakeLease(p.Ctx, "called", "another", 0); err != nil || !taken {
+		p.Broken("a lease that was asked for with a context that had ended is held: TakeLease for another holder returned %v, %v", taken, err)
 	}
 }
 
 func (s *subject) pauseWithin(d time.Duration) error {
-	ctx, cancel := context.WithTimeout(s.p.ctx, d)
+	ctx, cancel := context.WithTimeout(s.p.Ctx, d)
 	defer cancel()
 	return s.Pause(ctx)
 }
@@ -302,39 +282,34 @@ func (s *subject) pauseWithin(d time.Duration) error {
 func casePauseExport(p *probe) {
 	o := p.options()
 	o.Grace = 20 * time.Millisecond
-	s := p.openWith(p.newDir(), o)
+	s := p.openWith(p.Dir(), o)
 	manyEvents(s, roomA, "old")
 	whole := s.export(roomA)
 	for i := range 5 {
 		paused := make(chan error, 1)
 		w := &slowly{}
 		w.once = func() {
-			p.spawn(func() { paused <- s.pauseWithin(3 * time.Second) }, func() {})
-			p.eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
+			p.Go(func() { paused <- s.pauseWithin(min(3*time.Second, p.Soon)) })
+			p.Eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
 			if i%2 == 0 { // the grace is over when it goes on
 				time.Sleep(2 * o.Grace)
 			}
 		}
-		err := s.Export(p.ctx, roomA, w)
+		err := s.Export(p.Ctx, roomA, w)
 		switch {
-		case err != nil && !ofPause(err):
-			p.broken("an Export during which the store was paused returned: %v", err)
+		case err != nil && !trial.OfPause(err):
+			p.Broken("an Export during which the store was paused returned: %v", err)
 		case err == nil && w.String() != string(whole):
-			p.broken("an Export during which the store was paused returned nil, and has written %d bytes of %d", w.Len(), len(whole))
+			p.Broken("an Export during which the store was paused returned nil, and has written %d bytes of %d", w.Len(), len(whole))
 		case err != nil:
-			_, wrong := newModel(p.clock.now).Import(p.ctx, strings.NewReader(w.String()))
-			p.is("reading what an Export has written that ended with an error", wrong, eventcache.ErrExport)
+			_, wrong := newModel(p.Clock.Now).Import(p.Ctx, strings.NewReader(w.String()))
+			p.Is("reading what an Export has written that ended with an error", wrong, eventcache.ErrExport)
 		}
-		select {
-		case err := <-paused:
-			p.must("Pause during an Export", err)
-		case <-time.After(p.soon):
-			p.fatal("Pause during an Export has not returned after %v", p.soon)
-		}
-		p.must("Resume", s.Resume(p.ctx))
+		p.Must("Pause during an Export", trial.Receive(p.T, "the end of a Pause during an Export", paused))
+		p.Must("Resume", s.Resume(p.Ctx))
 	}
 	if again := s.export(roomA); string(again) != string(whole) {
-		p.broken("after pauses during exports there is another export")
+		p.Broken("after pauses during exports there is another export")
 	}
 }
 
@@ -362,41 +337,37 @@ func (r *slowReader) Read(b []byte) (int, error) {
 func casePauseImport(p *probe) {
 	o := p.options()
 	o.Grace = 20 * time.Millisecond
-	s := p.openWith(p.newDir(), o)
+	s := p.openWith(p.Dir(), o)
 	manyEvents(s, roomA, "new")
 	s.fill(eventcache.Room(roomA), evs("$new")...)
 	export := string(s.export(roomA))
 	after := s.dump()
 	for i := range 6 {
-		p.must("ClearAll", s.ClearAll(p.ctx))
+		p.Must("ClearAll", s.ClearAll(p.Ctx))
 		everyKind(s, roomA)
 		before := s.dump()
 		paused := make(chan error, 1)
 		lines := strings.SplitAfter(export, "\n")
-		_, err := s.Import(p.ctx, &slowReader{lines: lines, at: 1 + i*len(lines)/6, call: func() {
-			p.spawn(func() { paused <- s.pauseWithin(3 * time.Second) }, func() {})
-			p.eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
+		_, err := s.Import(p.Ctx, &slowReader{lines: lines, at: 1 + i*len(lines)/6, call: func() {
+			p.Go(func() { paused <- s.pauseWithin(min(3*time.Second, p.Soon)) })
+			p.Eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
 			if i%2 == 0 {
 				time.Sleep(2 * o.Grace)
 			}
 		}})
-		select {
-		case err := <-paused:
-			// An import that waits for its reader may have been cut off, which a Pause tells.
-			if held := (*lifecycle.HeldError)(nil); err != nil && !errors.As(err, &held) {
-				p.broken("Pause during an Import returned: %v", err)
-			}
-		case <-time.After(p.soon):
-			p.fatal("Pause during an Import has not returned after %v", p.soon)
+		// An import that waits for its reader may have been cut off, which a Pause tells.
+		ended := trial.Receive(p.T, "the end of a Pause during an Import", paused)
+		if held := (*lifecycle.HeldError)(nil); ended != nil && !errors.As(ended, &held) {
+			p.Broken("Pause during an Import returned: %v", ended)
 		}
-		p.must("Resume", s.Resume(p.ctx))
+		p.Must("Resume", s.Resume(p.Ctx))
 		switch {
 		case err == nil:
 			s.unchanged("an Import during which the store was paused, and that returned nil, has not imported everything: after it something", after)
-		case ofPause(err):
+		case trial.OfPause(err):
 			s.unchanged("an Import that a pause has ended", before)
 		default:
-			p.broken("an Import during which the store was paused returned: %v", err)
+			p.Broken("an Import during which the store was paused returned: %v", err)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -38,7 +37,7 @@ var randomCases = []Case{
 func caseEndFirst(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
 	client := eventcache.NewLinkedChunk(3)
-	must := func(err error) { p.must("a method of a LinkedChunk", err) }
+	must := func(err error) { p.Must("a method of a LinkedChunk", err) }
 	must(client.PushItemsBack(evs("$a", "$b", "$c", "$d")...))
 	_, err := client.PushGapBack(eventcache.Gap{Token: "gap"})
 	must(err)
@@ -47,15 +46,15 @@ func caseEndFirst(p *probe) {
 	s.list(list, "1[$a $b $c] 2[$d] 3(gap) 4[$e $f]")
 
 	loader := eventcache.Loader{Store: s.Store, List: list, Capacity: 3}
-	loaded, err := loader.Load(p.ctx)
-	p.must("Load", err)
+	loaded, err := loader.Load(p.Ctx)
+	p.Must("Load", err)
 	is := func(want string, before eventcache.ChunkID) {
 		var all []eventcache.Chunk
 		for c := range loaded.Chunks() {
 			all = append(all, c)
 		}
 		if shape(all) != want || loaded.LazyPrevious() != before {
-			p.broken("%s is loaded, after chunk %d; it should be %s, after chunk %d", shape(all), loaded.LazyPrevious(), want, before)
+			p.Broken("%s is loaded, after chunk %d; it should be %s, after chunk %d", shape(all), loaded.LazyPrevious(), want, before)
 		}
 	}
 	is("4[$e $f]", 3)
@@ -65,66 +64,66 @@ func caseEndFirst(p *probe) {
 	}{
 		{"3(gap) 4[$e $f]", 2}, {"2[$d] 3(gap) 4[$e $f]", 1}, {"1[$a $b $c] 2[$d] 3(gap) 4[$e $f]", 0}, {"1[$a $b $c] 2[$d] 3(gap) 4[$e $f]", 0},
 	} {
-		more, err := loader.LoadPrevious(p.ctx, loaded)
-		p.must("LoadPrevious", err)
+		more, err := loader.LoadPrevious(p.Ctx, loaded)
+		p.Must("LoadPrevious", err)
 		if more != (step.before != 0) {
-			p.broken("LoadPrevious returned %v, and chunk %d is before what it has loaded", more, step.before)
+			p.Broken("LoadPrevious returned %v, and chunk %d is before what it has loaded", more, step.before)
 		}
 		is(step.want, step.before)
 	}
 	// A client that has only the end goes on with it.
-	loaded, err = loader.Load(p.ctx)
-	p.must("Load", err)
+	loaded, err = loader.Load(p.Ctx)
+	p.Must("Load", err)
 	must(loaded.PushItemsBack(evs("$g", "$h")...))
 	s.apply(list, loaded.Updates()...)
 	s.list(list, "1[$a $b $c] 2[$d] 3(gap) 4[$e $f $g] 5[$h]")
 	for range 2 {
-		_, err = loader.LoadPrevious(p.ctx, loaded)
-		p.must("LoadPrevious", err)
+		_, err = loader.LoadPrevious(p.Ctx, loaded)
+		p.Must("LoadPrevious", err)
 	}
 	_, err = loaded.ReplaceGapAt(3, evs("$x", "$y", "$z", "$0")...)
 	must(err)
 	s.apply(list, loaded.Updates()...)
-	p.must("LoadAll", loader.LoadAll(p.ctx, loaded))
+	p.Must("LoadAll", loader.LoadAll(p.Ctx, loaded))
 	is(shape(s.chunks(list)), 0)
 	var all []eventcache.Event
 	for _, e := range loaded.Items() {
 		all = append(all, e)
 	}
 	if ids(all) != "$a $b $c $d $x $y $z $0 $e $f $g $h" {
-		p.broken("the list is %s", ids(all))
+		p.Broken("the list is %s", ids(all))
 	}
 	loader.List = eventcache.Thread(roomA, "$none")
-	nothing, err := loader.Load(p.ctx)
-	p.must("Load of a list that is not there", err)
+	nothing, err := loader.Load(p.Ctx)
+	p.Must("Load of a list that is not there", err)
 	if nothing.NumChunks() != 0 || nothing.LazyPrevious() != 0 {
-		p.broken("a list that is not there has %d chunks, after chunk %d", nothing.NumChunks(), nothing.LazyPrevious())
+		p.Broken("a list that is not there has %d chunks, after chunk %d", nothing.NumChunks(), nothing.LazyPrevious())
 	}
 }
 
 func caseAnyList(p *probe) {
 	s := p.open()
-	p.rapidly(tier.Count(12, 100, 2000), func(t *rapid.T) { LinkedChunkProperty(t, s.Store, eventcache.Thread(roomA, "$root")) })
+	p.Rapidly(tier.Count(12, 100, 2000), func(t *rapid.T) { LinkedChunkProperty(t, s.Store, eventcache.Thread(roomA, "$root")) })
 }
 
 func caseAnyOperations(p *probe) {
 	s := p.open()
 	rooms := []id.RoomID{roomA, roomB}
-	p.rapidly(tier.Count(30, 500, 10_000), func(t *rapid.T) {
+	p.Rapidly(tier.Count(30, 500, 10_000), func(t *rapid.T) {
 		// An operation is a number and its place: rapid prefers small numbers, and would repeat itself without that.
 		operations := rapid.SliceOfN(rapid.Uint64(), 40, 60).Draw(t, "operations")
-		m := newModel(p.clock.now)
-		p.must("ClearAll", s.ClearAll(p.ctx))
+		m := newModel(p.Clock.Now)
+		p.Must("ClearAll", s.ClearAll(p.Ctx))
 		var story string
 		compare := func() {
-			if want, got := dump(p.ctx, p, m, rooms...), s.dump(rooms...); want != got {
+			if want, got := dump(p.Ctx, p, m, rooms...), s.dump(rooms...); want != got {
 				t.Fatalf("after%s\nthe store does not have what it should have (before: as it should be, after: as it is)\n%s", story, difference(want, got))
 			}
 		}
 		for i, number := range operations {
 			var choose chooser = rand.New(rand.NewPCG(number, uint64(i))).IntN
 			room := pick(choose, roomA, roomA, roomA, roomB)
-			p.clock.add(time.Duration(choose(3)) * time.Hour)
+			p.Clock.Add(time.Duration(choose(3)) * time.Hour)
 			var op operation
 			switch choose(12) {
 			case 0, 1, 2, 3:
@@ -139,12 +138,12 @@ func caseAnyOperations(p *probe) {
 				op = choose.operation(m, room, true)
 			}
 			story += "\n" + op.name
-			want, wantErr := op.do(p.ctx, m)
+			want, wantErr := op.do(p.Ctx, m)
 			var before string
 			if wantErr != nil {
 				before = s.dump(rooms...)
 			}
-			got, err := op.do(p.ctx, s.Store)
+			got, err := op.do(p.Ctx, s.Store)
 			if wantErr == nil && err != nil || wantErr == nil && got != want {
 				t.Fatalf("after%s\nthe store returned %q, %v; it should have returned %q", story, got, err, want)
 			}
@@ -183,48 +182,3 @@ func sameError(got, want error) bool {
 	}
 	return errors.Is(got, eventcache.ErrExport) == errors.Is(want, eventcache.ErrExport)
 }
-
-// rapidly checks a property, so many times, within the case.
-func (p *probe) rapidly(times int, property func(*rapid.T)) {
-	n, failed := 0, false
-	rapid.Check(&asTB{p: p}, func(t *rapid.T) {
-		if n++; n > times && !failed {
-			return
-		}
-		ok := false
-		defer func() { failed = failed || !ok || t.Failed() }()
-		property(t)
-		ok = true
-	})
-}
-
-// asTB is a probe as rapid wants it.
-type asTB struct {
-	p      *probe
-	failed bool
-}
-
-func (t *asTB) Name() string { return "eventcachetest/" + t.p.cs.Name }
-func (t *asTB) Failed() bool { return t.failed }
-func (t *asTB) Helper()      {}
-
-// Log keeps what is said of a failure. Of what went well rapid counts also what was left out.
-func (t *asTB) Log(args ...any) { t.Logf("%s", fmt.Sprint(args...)) }
-func (t *asTB) Logf(format string, args ...any) {
-	if t.failed {
-		t.p.note(format, args...)
-	}
-}
-
-func (t *asTB) Error(args ...any) { t.Errorf("%s", fmt.Sprint(args...)) }
-func (t *asTB) Errorf(format string, args ...any) {
-	t.failed = true
-	t.p.broken(format, args...)
-}
-func (t *asTB) Fatal(args ...any)                 { t.Error(args...); runtime.Goexit() }
-func (t *asTB) Fatalf(format string, args ...any) { t.Errorf(format, args...); runtime.Goexit() }
-func (t *asTB) Fail()                             { t.failed = true }
-func (t *asTB) FailNow()                          { t.failed = true; runtime.Goexit() }
-func (t *asTB) Skip(args ...any)                  { t.Log(args...); runtime.Goexit() }
-func (t *asTB) Skipf(format string, args ...any)  { t.Logf(format, args...); runtime.Goexit() }
-func (t *asTB) SkipNow()                          { runtime.Goexit() }

@@ -79,7 +79,7 @@ var roomCases = []Case{
 func caseThreads(p *probe) {
 	s := p.open()
 	remember := func(room id.RoomID, root id.EventID) {
-		p.must("RememberThread", s.RememberThread(p.ctx, room, root))
+		p.Must("RememberThread", s.RememberThread(p.Ctx, room, root))
 	}
 	s.threads(roomA)
 	remember(roomA, "$z")
@@ -105,14 +105,14 @@ func caseThreads(p *probe) {
 	s.apply(eventcache.Thread(roomA, "$a"), drop(1))
 	s.threads(roomA, "$z", "$a", "$m", "$b")
 	s.list(eventcache.Thread(roomA, "$z"), "")
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	s.threads(roomA)
 	s.threads(roomB, "$a")
 	remember(roomA, "$a")
 	remember(roomA, "$z")
 	s.threads(roomA, "$a", "$z")
 	before := s.dump(roomA)
-	p.is("RememberThread without a root", s.RememberThread(p.ctx, roomA, ""), eventcache.ErrLinkedChunkID)
+	p.Is("RememberThread without a root", s.RememberThread(p.Ctx, roomA, ""), eventcache.ErrLinkedChunkID)
 	s.unchanged("RememberThread, which was refused,", before)
 }
 
@@ -122,7 +122,7 @@ func everyKind(s *subject, room id.RoomID) {
 		s.apply(list, items(0, 1, 0), push(1, 0, ev("$shared"), ev(id.EventID(fmt.Sprint("$in", i)))), gap(1, 2, 0, "token"))
 	}
 	s.save(room, ev("$saved", relates("$shared", "m.x"), session("s")))
-	s.p.must("RememberThread", s.RememberThread(s.p.ctx, room, "$remembered"))
+	s.p.Must("RememberThread", s.RememberThread(s.p.Ctx, room, "$remembered"))
 }
 
 func listsIn(room id.RoomID) []eventcache.LinkedChunkID {
@@ -150,17 +150,17 @@ func (s *subject) empty(room id.RoomID) {
 
 func caseClearAll(p *probe) {
 	s := p.open()
-	p.must("ClearAll of an empty store", s.ClearAll(p.ctx))
+	p.Must("ClearAll of an empty store", s.ClearAll(p.Ctx))
 	for _, room := range []id.RoomID{roomA, roomB} {
 		everyKind(s, room)
 	}
 	s.save(roomC, ev("$only"))
-	p.must("ClearAll", s.ClearAll(p.ctx))
+	p.Must("ClearAll", s.ClearAll(p.Ctx))
 	for _, room := range []id.RoomID{roomA, roomB, roomC} {
 		s.empty(room)
 	}
-	if all, err := s.AllRoomStats(p.ctx); err != nil || len(all) > 0 {
-		p.broken("after ClearAll AllRoomStats returned %+v, %v", all, err)
+	if all, err := s.AllRoomStats(p.Ctx); err != nil || len(all) > 0 {
+		p.Broken("after ClearAll AllRoomStats returned %+v, %v", all, err)
 	}
 	everyKind(s, roomA) // as if for the first time
 	s.threads(roomA, "$t1", "$t2", "$remembered")
@@ -184,15 +184,15 @@ func caseClearRoom(p *probe) {
 	for _, room := range rooms {
 		others[room] = dumpOf(room)
 	}
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomB))
 	s.empty(roomB)
 	for _, room := range []id.RoomID{roomA, roomC} {
 		if got := dumpOf(room); got != others[room] {
-			p.broken("ClearRoom(%s) has changed %s:\n%s", roomB, room, difference(others[room], got))
+			p.Broken("ClearRoom(%s) has changed %s:\n%s", roomB, room, difference(others[room], got))
 		}
 	}
-	p.must("ClearRoom of a room that is cleared", s.ClearRoom(p.ctx, roomB))
-	p.must("ClearRoom of a room that is not known", s.ClearRoom(p.ctx, "!unknown"))
+	p.Must("ClearRoom of a room that is cleared", s.ClearRoom(p.Ctx, roomB))
+	p.Must("ClearRoom of a room that is not known", s.ClearRoom(p.Ctx, "!unknown"))
 	s.fill(eventcache.Room(roomB), evs("$shared")...)
 	s.list(eventcache.Room(roomB), "1[$shared]")
 	s.stats(eventcache.RoomStats{Room: roomB, Lists: 1, Chunks: 1, Events: 1, Bytes: bytesOf("$shared")})
@@ -223,10 +223,10 @@ func caseFocused(p *probe) {
 func caseStats(p *probe) {
 	s := p.open()
 	all := func(want ...eventcache.RoomStats) {
-		got, err := s.AllRoomStats(p.ctx)
-		p.must("AllRoomStats", err)
+		got, err := s.AllRoomStats(p.Ctx)
+		p.Must("AllRoomStats", err)
 		if !slices.Equal(got, want) {
-			p.broken("AllRoomStats returned\n%+v\nand not\n%+v", got, want)
+			p.Broken("AllRoomStats returned\n%+v\nand not\n%+v", got, want)
 		}
 		for _, w := range want {
 			s.stats(w)
@@ -258,11 +258,11 @@ func caseStats(p *probe) {
 	s.apply(eventcache.Room(roomA), eventcache.Clear{})
 	a.Lists, a.Chunks = 1, 1
 	all(x("!"), x("!\x00"), x("!Z"), x("!a"), a, b, x("!é"), x("!\xff"), x("a"))
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	all(x("!"), x("!\x00"), x("!Z"), x("!a"), b, x("!é"), x("!\xff"), x("a"))
-	p.clock.add(time.Hour)
-	if n, err := s.CleanUp(p.ctx, eventcache.CleanUpPolicy{}); err != nil || n != 8 {
-		p.broken("CleanUp of 8 events that nothing refers to returned %d, %v", n, err)
+	p.Clock.Add(time.Hour)
+	if n, err := s.CleanUp(p.Ctx, eventcache.CleanUpPolicy{}); err != nil || n != 8 {
+		p.Broken("CleanUp of 8 events that nothing refers to returned %d, %v", n, err)
 	}
 	all()
 }
@@ -275,7 +275,7 @@ func caseAsking(p *probe) {
 		}
 		s.empty(room)
 		if len(s.export(room)) == 0 {
-			p.broken("Export of a room that is not known has written nothing; it has one line")
+			p.Broken("Export of a room that is not known has written nothing; it has one line")
 		}
 	}
 	// changeNothing are changes that have nothing to change.
@@ -287,9 +287,9 @@ func caseAsking(p *probe) {
 		s.save(room)
 	}
 	clearNothing := func(room id.RoomID) {
-		p.must("ClearRoom", s.ClearRoom(p.ctx, room))
-		_, err := s.CleanUp(p.ctx, eventcache.DefaultCleanUp())
-		p.must("CleanUp", err)
+		p.Must("ClearRoom", s.ClearRoom(p.Ctx, room))
+		_, err := s.CleanUp(p.Ctx, eventcache.DefaultCleanUp())
+		p.Must("CleanUp", err)
 	}
 	both := func() {
 		before := s.dump(roomA)
@@ -318,18 +318,18 @@ func caseNoRoom(p *probe) {
 	s.save(roomA, ev("$a"))
 	before := s.dump(roomA)
 	for name, err := range map[string]error{
-		"SaveEvents":    s.SaveEvents(p.ctx, "", ev("$x")),
-		"FindEvent":     third(s.FindEvent(p.ctx, "", "$a")),
-		"FindRelations": second(s.FindRelations(p.ctx, "", "$a", nil)),
-		"FindEvents":    second(s.FindEvents(p.ctx, "", eventcache.Filter{})),
-		"Threads":       second(s.Threads(p.ctx, "")),
-		"ClearRoom":     s.ClearRoom(p.ctx, ""),
-		"RoomStats":     second(s.RoomStats(p.ctx, "")),
-		"Export":        s.Export(p.ctx, "", discard{}),
+		"SaveEvents":    s.SaveEvents(p.Ctx, "", ev("$x")),
+		"FindEvent":     third(s.FindEvent(p.Ctx, "", "$a")),
+		"FindRelations": second(s.FindRelations(p.Ctx, "", "$a", nil)),
+		"FindEvents":    second(s.FindEvents(p.Ctx, "", eventcache.Filter{})),
+		"Threads":       second(s.Threads(p.Ctx, "")),
+		"ClearRoom":     s.ClearRoom(p.Ctx, ""),
+		"RoomStats":     second(s.RoomStats(p.Ctx, "")),
+		"Export":        s.Export(p.Ctx, "", discard{}),
 	} {
-		p.is(name+" without a room", err, eventcache.ErrNoRoomID)
+		p.Is(name+" without a room", err, eventcache.ErrNoRoomID)
 	}
-	p.is("RememberThread without a room", s.RememberThread(p.ctx, "", "$root"), eventcache.ErrLinkedChunkID)
+	p.Is("RememberThread without a room", s.RememberThread(p.Ctx, "", "$root"), eventcache.ErrLinkedChunkID)
 	s.unchanged("what named no room", before, roomA)
 }
 
@@ -343,10 +343,10 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 const day = 24 * time.Hour
 
 func (s *subject) cleanUp(older time.Duration, want int) {
-	n, err := s.CleanUp(s.p.ctx, eventcache.CleanUpPolicy{OlderThan: older})
-	s.p.must("CleanUp", err)
+	n, err := s.CleanUp(s.p.Ctx, eventcache.CleanUpPolicy{OlderThan: older})
+	s.p.Must("CleanUp", err)
 	if n != want {
-		s.p.broken("CleanUp of what is older than %v says that it has removed %d events; it should have removed %d", older, n, want)
+		s.p.Broken("CleanUp of what is older than %v says that it has removed %d events; it should have removed %d", older, n, want)
 	}
 }
 
@@ -359,8 +359,8 @@ func caseCleanUp(p *probe) {
 	s.apply(eventcache.Room(roomB), items(0, 1, 0), push(1, 0, evs("$removed", "$detached", "$kept")...), items(1, 2, 0), push(2, 0, ev("$dropped")), gap(2, 3, 0, "t"))
 	s.fill(eventcache.Thread(roomB, "$root"), evs("$cleared", "$kept")...)
 	s.save(roomA, ev("$old"), ev("$old and saved again"), ev("$old and pinned"), ev("$related", relates("$shared", "m.x")))
-	p.must("RememberThread", s.RememberThread(p.ctx, roomA, "$old"))
-	p.clock.add(10 * day)
+	p.Must("RememberThread", s.RememberThread(p.Ctx, roomA, "$old"))
+	p.Clock.Add(10 * day)
 	s.save(roomA, ev("$young"), ev("$old and saved again"))
 	s.save(roomC, ev("$only"))
 	s.apply(eventcache.Pinned(roomA), push(1, 2, ev("$old and pinned")))
@@ -392,7 +392,7 @@ func caseCleanUp(p *probe) {
 	s.threads(roomA, "$t1", "$t2", "$old")
 	s.events(roomB, eventcache.Filter{}, "$kept")
 	s.cleanUp(9*day, 0)
-	p.clock.add(time.Second)
+	p.Clock.Add(time.Second)
 	s.cleanUp(0, 3) // $young, $old and saved again, $only
 	s.noEvent(roomC, "$only")
 	s.noEvent(roomA, "$young")
@@ -400,8 +400,8 @@ func caseCleanUp(p *probe) {
 	s.save(roomA, ev("$old")) // may come again
 	s.event(roomA, ev("$old"))
 	before = s.dump()
-	if _, err := s.CleanUp(p.ctx, eventcache.CleanUpPolicy{OlderThan: -1}); err == nil {
-		p.broken("CleanUp with a negative time returned no error")
+	if _, err := s.CleanUp(p.Ctx, eventcache.CleanUpPolicy{OlderThan: -1}); err == nil {
+		p.Broken("CleanUp with a negative time returned no error")
 	}
 	s.unchanged("CleanUp with a negative time", before)
 	// More than one small transaction's worth.
@@ -409,42 +409,42 @@ func caseCleanUp(p *probe) {
 		s.save(roomC, evs(numbered(fmt.Sprint("many", i, "-"), 100)...)...)
 	}
 	s.fill(eventcache.Pinned(roomC), evs(numbered("many7-", 100)...)...)
-	p.clock.add(day)
+	p.Clock.Add(day)
 	s.cleanUp(time.Hour, 701) // and $old
 	s.stats(eventcache.RoomStats{Room: roomC, Lists: 1, Chunks: 1, Events: 100, Bytes: bytesOf(numbered("many7-", 100)...)})
 }
 
 func caseCleanUpClock(p *probe) {
 	s := p.open()
-	now := p.clock.now()
+	now := p.Clock.Now()
 	s.fill(eventcache.Room(roomA), ev("$in a list"))
 	s.save(roomA, ev("$now"))
-	p.clock.set(now.Add(-365 * day)) // the clock was set back: everything is of the future
+	p.Clock.Set(now.Add(-365 * day)) // the clock was set back: everything is of the future
 	s.cleanUp(0, 0)
 	s.cleanUp(day, 0)
 	s.cleanUp(math.MaxInt64, 0)
 	s.save(roomA, ev("$last year"))
-	p.clock.set(now)
+	p.Clock.Set(now)
 	s.cleanUp(day, 1)
 	s.noEvent(roomA, "$last year")
 	s.event(roomA, ev("$now"))
-	p.clock.set(now.AddDate(1000, 0, 0)) // far in the future
+	p.Clock.Set(now.AddDate(1000, 0, 0)) // far in the future
 	s.save(roomA, ev("$far"))
 	s.cleanUp(math.MaxInt64, 1) // 292 years
 	s.noEvent(roomA, "$now")
-	p.clock.set(now)
+	p.Clock.Set(now)
 	s.cleanUp(0, 0)
 	s.event(roomA, ev("$far"))
 	s.save(roomA, ev("$far")) // and by being stored again it is of now
-	p.clock.set(now.Add(2 * day))
+	p.Clock.Set(now.Add(2 * day))
 	s.cleanUp(day, 1)
 	s.noEvent(roomA, "$far")
 	for _, odd := range []time.Time{{}, time.Unix(0, 0), time.UnixMilli(-1), time.Unix(-1<<40, 0), time.Unix(1<<40, 0)} {
-		p.clock.set(odd)
+		p.Clock.Set(odd)
 		s.save(roomA, ev("$odd"))
 		s.cleanUp(time.Hour, 0)
 		s.event(roomA, ev("$odd"))
-		p.clock.set(odd.Add(2 * time.Hour))
+		p.Clock.Set(odd.Add(2 * time.Hour))
 		s.cleanUp(time.Hour, 1)
 		s.noEvent(roomA, "$odd")
 	}
@@ -456,25 +456,25 @@ func caseCleanUpItself(p *probe) {
 	for _, policy := range []eventcache.CleanUpPolicy{{OlderThan: time.Hour, Every: 5 * time.Millisecond}, {OlderThan: time.Hour}} {
 		o := p.options()
 		o.CleanUp = policy
-		s := p.openWith(p.newDir(), o)
+		s := p.openWith(p.Dir(), o)
 		s.save(roomA, ev("$old"))
 		s.fill(eventcache.Room(roomA), ev("$kept"))
-		p.clock.add(2 * time.Hour)
+		p.Clock.Add(2 * time.Hour)
 		s.save(roomA, ev("$young"))
 		gone := func() bool {
-			p.clock.add(time.Millisecond) // for a store whose waiting goes by this clock
-			_, found, err := s.FindEvent(p.ctx, roomA, "$old")
-			p.must("FindEvent", err)
+			p.Clock.Add(time.Millisecond) // for a store whose waiting goes by this clock
+			_, found, err := s.FindEvent(p.Ctx, roomA, "$old")
+			p.Must("FindEvent", err)
 			return !found
 		}
 		if policy.Every > 0 {
-			p.eventually("a store that cleans up every 5 ms has removed an event of two hours ago", gone)
+			p.Eventually("a store that cleans up every 5 ms has removed an event of two hours ago", gone)
 			s.events(roomA, eventcache.Filter{}, "$kept $young")
 			continue
 		}
 		for until := time.Now().Add(50 * time.Millisecond); time.Now().Before(until); time.Sleep(time.Millisecond) {
 			if gone() {
-				p.fatal("a store that is to do nothing by itself has removed an event")
+				p.Fatal("a store that is to do nothing by itself has removed an event")
 			}
 		}
 	}
@@ -482,13 +482,13 @@ func caseCleanUpItself(p *probe) {
 
 // idle makes a store forget what it keeps for speed alone, such as a log, so that sizes can be compared.
 func (s *subject) idle() {
-	s.p.must("Pause", s.Pause(s.p.ctx))
-	s.p.must("Resume", s.Resume(s.p.ctx))
+	s.p.Must("Pause", s.Pause(s.p.Ctx))
+	s.p.Must("Resume", s.Resume(s.p.Ctx))
 }
 
 func (s *subject) bytes() int64 {
-	n, err := s.Bytes(s.p.ctx)
-	s.p.must("Bytes", err)
+	n, err := s.Bytes(s.p.Ctx)
+	s.p.Must("Bytes", err)
 	return n
 }
 
@@ -496,7 +496,7 @@ func caseSize(p *probe) {
 	s := p.open()
 	empty := s.bytes()
 	if empty < 0 {
-		p.broken("an empty store takes %d bytes", empty)
+		p.Broken("an empty store takes %d bytes", empty)
 	}
 	const each, n = 20_000, 100 // 2 MB, which is far from any page or buffer
 	large := func(which id.EventID) eventcache.Event {
@@ -515,31 +515,31 @@ func caseSize(p *probe) {
 	s.idle()
 	full := s.bytes()
 	if full < empty+each*n/4 {
-		p.broken("an empty store takes %d bytes, and one with %d bytes of events %d", empty, each*n, full)
+		p.Broken("an empty store takes %d bytes, and one with %d bytes of events %d", empty, each*n, full)
 	}
-	p.must("ClearAll", s.ClearAll(p.ctx))
-	p.must("Compact", s.Compact(p.ctx))
+	p.Must("ClearAll", s.ClearAll(p.Ctx))
+	p.Must("Compact", s.Compact(p.Ctx))
 	s.idle()
 	if after := s.bytes(); after > full/2 {
-		p.broken("a store of %d bytes takes %d after everything was cleared and it was compacted; it took %d when it was empty", full, after, empty)
+		p.Broken("a store of %d bytes takes %d after everything was cleared and it was compacted; it took %d when it was empty", full, after, empty)
 	}
 }
 
 func caseCompact(p *probe) {
 	s := p.open()
-	p.must("Compact of an empty store", s.Compact(p.ctx))
+	p.Must("Compact of an empty store", s.Compact(p.Ctx))
 	everyKind(s, roomA)
 	everyKind(s, roomB)
 	everyKind(s, roomC)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomB))
 	before := s.dump(roomB)
-	p.must("Compact", s.Compact(p.ctx))
+	p.Must("Compact", s.Compact(p.Ctx))
 	s.unchanged("Compact", before, roomB)
-	p.must("Compact again", s.Compact(p.ctx))
+	p.Must("Compact again", s.Compact(p.Ctx))
 	s.unchanged("Compact", before, roomB)
-	p.all(
-		func() { p.must("Compact", s.Compact(p.ctx)) },
-		func() { p.must("Compact", s.Compact(p.ctx)) },
+	p.All(
+		func() { p.Must("Compact", s.Compact(p.Ctx)) },
+		func() { p.Must("Compact", s.Compact(p.Ctx)) },
 		func() { s.save(roomC, ev("$meanwhile")) },
 	)
 	s.event(roomC, ev("$meanwhile"))

@@ -88,7 +88,7 @@ func everywhere(m *markers, way string) eventcache.Event {
 }
 
 func caseSecret(p *probe) {
-	dir := p.newDir()
+	dir := p.Dir()
 	s := p.openWith(dir, p.options())
 	var m markers
 	room := id.RoomID("!" + m.mark("room"))
@@ -102,16 +102,16 @@ func caseSecret(p *probe) {
 		s.duplicates(list, evIDs(id.EventID(m.mark("asked for"))), "")
 	}
 	s.save(room, everywhere(&m, "saved"))
-	p.must("RememberThread", s.RememberThread(p.ctx, room, id.EventID("$"+m.mark("remembered"))))
+	p.Must("RememberThread", s.RememberThread(p.Ctx, room, id.EventID("$"+m.mark("remembered"))))
 	imported := id.RoomID("!" + m.mark("imported room"))
-	_, err := s.Import(p.ctx, bytes.NewReader(exportOf(eventcache.Thread(imported, id.EventID("$"+m.mark("imported root"))), everywhere(&m, "imported"))))
-	p.must("Import", err)
+	_, err := s.Import(p.Ctx, bytes.NewReader(exportOf(eventcache.Thread(imported, id.EventID("$"+m.mark("imported root"))), everywhere(&m, "imported"))))
+	p.Must("Import", err)
 	s.taken(m.mark("key of a lease"), m.mark("holder of a lease"), time.Hour, 1)
 	s.taken(m.mark("key of a lease that is released"), m.mark("its holder"), 0, 1)
 	// What is removed may stay in free pages, and what is only asked for belongs nowhere.
 	gone := id.RoomID("!" + m.mark("cleared room"))
 	s.fill(eventcache.Room(gone), everywhere(&m, "cleared"))
-	p.must("ClearRoom", s.ClearRoom(p.ctx, gone))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, gone))
 	asked := id.RoomID("!" + m.mark("room that was asked about"))
 	s.list(eventcache.Room(asked), "")
 	s.relations(room, id.EventID(m.mark("relations of")), []event.RelationType{event.RelationType(m.mark("relations by"))}, "")
@@ -119,10 +119,10 @@ func caseSecret(p *probe) {
 	before := s.dump()
 
 	p.searchWhileOpen(dir, m)
-	p.must("Pause", s.Pause(p.ctx))
+	p.Must("Pause", s.Pause(p.Ctx))
 	p.search("while it is paused", dir, m, os.ReadFile)
-	p.must("Resume", s.Resume(p.ctx))
-	p.must("Compact", s.Compact(p.ctx))
+	p.Must("Resume", s.Resume(p.Ctx))
+	p.Must("Compact", s.Compact(p.Ctx))
 	s.unchanged("a Pause and Compact", before)
 	s.close()
 	p.search("after Close", dir, m, os.ReadFile)
@@ -133,14 +133,14 @@ func caseSecret(p *probe) {
 func (p *probe) searchWhileOpen(dir string, m markers) {
 	cat, err := exec.LookPath("cat")
 	if err != nil {
-		p.note("there is no program cat, so the files were not looked into while the store was open")
+		p.Note("there is no program cat, so the files were not looked into while the store was open")
 		return
 	}
 	p.search(whileOpen, dir, m, func(path string) ([]byte, error) {
 		if _, err := os.Stat(path); err != nil {
 			return nil, err
 		}
-		return exec.CommandContext(p.ctx, cat, path).Output()
+		return exec.CommandContext(p.Ctx, cat, path).Output()
 	})
 }
 
@@ -153,46 +153,46 @@ func (p *probe) search(when, dir string, m markers, read func(path string) ([]by
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		p.must("reading a file of the store", err)
+		p.Must("reading a file of the store", err)
 		size += len(content)
 		for _, marker := range m {
 			place, text, _ := strings.Cut(marker, "\x00")
 			for form, bytesOf := range forms(text) {
 				if bytes.Contains(content, bytesOf) {
-					p.broken("%s can be read in %s %s, %s", place, strings.TrimPrefix(path, dir), when, form)
+					p.Broken("%s can be read in %s %s, %s", place, strings.TrimPrefix(path, dir), when, form)
 				}
 			}
 		}
 	}
 	if size < 1000 && when != whileOpen { // until then a store may have everything in memory
-		p.broken("the files that Files names have %d bytes together %s: what is stored must lie somewhere else", size, when)
+		p.Broken("the files that Files names have %d bytes together %s: what is stored must lie somewhere else", size, when)
 	}
 }
 
 func caseFilesNamed(p *probe) {
-	dir := p.newDir()
+	dir := p.Dir()
 	s := p.openWith(dir, p.options())
 	check := func(when string) {
 		named := p.h.Files(dir)
 		err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && !slices.ContainsFunc(named, func(n string) bool { return strings.HasSuffix(n, path) }) {
-				p.broken("%s there is a file %s, which Files does not name", when, path)
+				p.Broken("%s there is a file %s, which Files does not name", when, path)
 			}
 			if errors.Is(err, fs.ErrNotExist) { // removed in this moment
 				return nil
 			}
 			return err
 		})
-		p.must("listing the directory", err)
+		p.Must("listing the directory", err)
 	}
 	everyKind(s, roomA)
 	s.taken("key", "holder", time.Hour, 1)
 	check("while the store is open")
-	p.must("Compact", s.Compact(p.ctx))
+	p.Must("Compact", s.Compact(p.Ctx))
 	check("after Compact")
-	p.must("Pause", s.Pause(p.ctx))
+	p.Must("Pause", s.Pause(p.Ctx))
 	check("while the store is paused")
-	p.must("Resume", s.Resume(p.ctx))
+	p.Must("Resume", s.Resume(p.Ctx))
 	s.close()
 	check("after Close")
 }

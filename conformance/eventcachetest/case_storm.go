@@ -5,7 +5,6 @@ package eventcachetest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -35,37 +34,58 @@ var stormCases = []Case{
 		Promise: "a large Apply, Import or SaveEvents that a pause has cut off has changed nothing, and happens when it is asked for again",
 		Origins: from("contract"), Needs: needs(conformance.Gate), run: caseInterrupted,
 	},
+	{
+		Name:    "clean-up-and-pauses",
+		Promise: "a CleanUp that a pause has cut off says how many events it has removed until then: over all of them, one after another or two at once, no event is counted twice, and none forgotten",
+		Origins: from("contract"), Needs: needs(conformance.Gate), run: caseCleanUpPaused,
+	},
 }
 
 func storm(p *probe, policy lifecycle.Policy) {
-	dir, o := p.newDir(), p.options()
+	dir, o := p.Dir(), p.options()
 	o.WhenPaused, o.Timeout, o.Grace = policy, 10*time.Second, time.Millisecond
 	s := p.openWith(dir, o)
 	rooms := []id.RoomID{roomA, roomB, roomC}
 	models := map[id.RoomID]*model{}
 	for _, room := range rooms {
-		models[room] = newModel(p.clock.now)
+		models[room] = newModel(p.Clock.Now)
 	}
+	// A storm is over when it has blown for long enough, and every writer has met it.
 	var over atomic.Bool
+	var done, stopped [3]atomic.Int64 // operations of each writer, and how often a pause was in the way of one
+	enough := func(pauses int) bool {
+		for i := range rooms {
+			if done[i].Load() < 15 || policy == lifecycle.Fail && stopped[i].Load() < 3 {
+				return false
+			}
+		}
+		return pauses >= tier.Count(12, 500, 6000)
+	}
 	pauses := 0
 	seed := rand.Uint64()
 	all := []func(){func() {
 		defer over.Store(true)
-		pauses = pauser(p, s, rand.New(rand.NewPCG(seed, 0)))
+		pauses = p.Storm(s, rand.New(rand.NewPCG(seed, 0)), enough)
 	}}
 	for i, room := range rooms {
-		all = append(all, func() { stormWriter(p, s, rand.New(rand.NewPCG(seed, uint64(i+1))), room, models[room], &over) })
+		all = append(all, func() {
+			w := stormWriter{p: p, s: s, choose: rand.New(rand.NewPCG(seed, uint64(i+1))).IntN, room: room, m: models[room], stopped: &stopped[i]}
+			for !over.Load() && !p.Over() {
+				w.change()
+				done[i].Add(1)
+			}
+		})
 	}
 	for i := range 2 {
 		all = append(all, func() { stormReader(p, s, rand.New(rand.NewPCG(seed, uint64(i+10))), rooms, &over) })
 	}
 	all = append(all, func() { stormKeeper(p, s, &over) })
-	p.context(fmt.Sprintf("seed %d", seed), func() {
-		p.all(all...)
+	p.About(fmt.Sprintf("seed %d", seed), func() {
+		p.All(all...)
 		check := func(when string) {
 			for _, room := range rooms {
-				if want, got := models[room].room(room).text(), p.exported(p.ctx, s.Store, room).text(); want != got {
-					p.broken("%s, %s is not what its writer has made of it (before: as it was made, after: as it is):\n%s", when, room, difference(want, got))
+				if want, got := models[room].room(room).text(), p.exported(p.Ctx, s.Store, room).text(); want != got {
+					p.Broken("%s, %s is not what its writer has made of it (before: as it was made, after: as it is):\n%s", when, room, difference(want, got))
 				}
 			}
 		}
@@ -81,133 +101,94 @@ func storm(p *probe, policy lifecycle.Policy) {
 	})
 }
 
-// pauser pauses and resumes in all ways that there are, and leaves the store active. It returns how many pauses there were.
-func pauser(p *probe, s *subject, r *rand.Rand) (pauses int) {
-	resume := func(ctx context.Context) error { return s.Resume(ctx) }
-	begun := time.Now()
-	for pauses < tier.Count(20, 500, 6000) && !p.failed() && time.Since(begun) < p.soon {
-		pauses++
-		ctx, cancel := p.ctx, context.CancelFunc(func() {})
-		switch r.IntN(6) {
-		case 0: // whose time is over before it begins: interrupts and severs at once
-			ctx, cancel = context.WithDeadline(p.ctx, time.Now().Add(-time.Second))
-		case 1, 2:
-			ctx, cancel = context.WithTimeout(p.ctx, time.Duration(r.IntN(3000))*time.Microsecond)
-		case 3: // overtaken by a Resume
-			ctx, cancel = context.WithCancel(p.ctx)
-			after := time.Duration(r.IntN(1000)) * time.Microsecond
-			p.spawn(func() { time.Sleep(after); _ = resume(ctx) }, func() {})
-		}
-		err := s.Pause(ctx)
-		cancel()
-		held := (*lifecycle.HeldError)(nil)
-		if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-			p.broken("Pause returned: %v", err)
-		}
-		if r.IntN(4) == 0 {
-			time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // paused for a while
-		}
-		p.eventually("a store that was paused can be resumed", func() bool {
-			err := resume(p.ctx)
-			if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) {
-				p.fatal("Resume returned: %v", err)
-			}
-			return err == nil && s.State() == lifecycle.Active
-		})
-		time.Sleep(time.Duration(r.IntN(2000)) * time.Microsecond) // work for a while
-	}
-	return pauses
+// stormWriter changes a room of its own, and keeps a model of it.
+type stormWriter struct {
+	p       *probe
+	s       *subject
+	choose  chooser
+	room    id.RoomID
+	m       *model
+	stopped *atomic.Int64 // counts how often a pause was in the way
 }
 
-// through repeats an operation until no pause was in its way. notDone is called after each time that one was.
-func (p *probe) through(what string, do func() error, notDone func()) {
-	for p.ctx.Err() == nil && !p.failed() {
-		err := do()
-		if err == nil {
+func (w *stormWriter) change() {
+	p, s := w.p, w.s
+	op := w.choose.operation(w.m, w.room, false)
+	p.Through(op.name, func() error { _, err := op.do(p.Ctx, s.Store); return err }, func() {
+		w.stopped.Add(1)
+		// It has not happened.
+		var export []byte
+		p.Through("Export", func() (err error) {
+			export, err = exportAt(p.Ctx, s.Store, w.room)
+			return err
+		}, func() {})
+		if p.Over() {
 			return
 		}
-		if !ofPause(err) {
-			p.fatal("%s, under a storm of pauses, returned: %v", what, err)
+		is := newModel(p.Clock.Now)
+		_, err := is.Import(p.Ctx, bytes.NewReader(export))
+		p.Must("reading an export", err)
+		if want, got := w.m.room(w.room).text(), is.room(w.room).text(); want != got {
+			p.Fatal("%s returned an error of the pause, and has changed something (before: as it was, after: as it is):\n%s", op.name, difference(want, got))
 		}
-		notDone()
-		time.Sleep(20 * time.Microsecond)
+	})
+	if p.Over() {
+		return
 	}
-}
-
-// stormWriter changes a room of its own, and keeps a model of it.
-func stormWriter(p *probe, s *subject, r *rand.Rand, room id.RoomID, m *model, over *atomic.Bool) {
-	var choose chooser = r.IntN
-	for n := 0; (!over.Load() || n < 15) && !p.failed(); n++ {
-		op := choose.operation(m, room, false)
-		p.through(op.name, func() error { _, err := op.do(p.ctx, s.Store); return err }, func() {
-			// It has not happened.
-			var export []byte
-			p.through("Export", func() (err error) {
-				export, err = exportAt(p.ctx, s.Store, room)
-				return err
-			}, func() {})
-			is := newModel(p.clock.now)
-			_, err := is.Import(p.ctx, bytes.NewReader(export))
-			p.must("reading an export", err)
-			if want, got := m.room(room).text(), is.room(room).text(); want != got {
-				p.fatal("%s returned an error of the pause, and has changed something (before: as it was, after: as it is):\n%s", op.name, difference(want, got))
-			}
-		})
-		if _, err := op.do(p.ctx, m); err != nil {
-			p.fatal("the suite is at fault: %s, of a model: %v", op.name, err)
-		}
+	if _, err := op.do(p.Ctx, w.m); err != nil {
+		p.Fatal("the suite is at fault: %s, of a model: %v", op.name, err)
 	}
 }
 
 // stormReader reads; what it gets is whole, or an error of the pause.
 func stormReader(p *probe, s *subject, r *rand.Rand, rooms []id.RoomID, over *atomic.Bool) {
 	var choose chooser = r.IntN
-	for !over.Load() && !p.failed() {
+	for !over.Load() && !p.Over() {
 		op := choose.question(pick(choose, rooms...))
 		if choose(6) == 0 {
 			room := pick(choose, rooms...)
 			op = operation{"Export", func(ctx context.Context, s contents) (string, error) {
 				export, err := exportAt(ctx, s, room)
 				if err == nil {
-					if _, wrong := newModel(p.clock.now).Import(ctx, bytes.NewReader(export)); wrong != nil {
-						p.broken("Export returned nil, and what it has written is no export: %v", wrong)
+					if _, wrong := newModel(p.Clock.Now).Import(ctx, bytes.NewReader(export)); wrong != nil {
+						p.Broken("Export returned nil, and what it has written is no export: %v", wrong)
 					}
 				}
 				return "", err
 			}}
 		}
-		p.through(op.name, func() error { _, err := op.do(p.ctx, s.Store); return err }, func() {})
+		p.Through(op.name, func() error { _, err := op.do(p.Ctx, s.Store); return err }, func() {})
 	}
 }
 
 // stormKeeper does what changes nothing that a writer could see.
 func stormKeeper(p *probe, s *subject, over *atomic.Bool) {
-	for n := 0; !over.Load() && !p.failed(); n++ {
+	for n := 0; !over.Load() && !p.Over(); n++ {
 		generation := uint64(0)
 		for _, op := range []struct {
 			name string
 			do   func() error
 		}{
-			{"CleanUp", func() error { return second(s.CleanUp(p.ctx, eventcache.DefaultCleanUp())) }},
-			{"Bytes", func() error { return second(s.Bytes(p.ctx)) }},
-			{"Compact", func() error { return s.Compact(p.ctx) }},
-			{"AllRoomStats", func() error { return second(s.AllRoomStats(p.ctx)) }},
+			{"CleanUp", func() error { return second(s.CleanUp(p.Ctx, eventcache.DefaultCleanUp())) }},
+			{"Bytes", func() error { return second(s.Bytes(p.Ctx)) }},
+			{"Compact", func() error { return s.Compact(p.Ctx) }},
+			{"AllRoomStats", func() error { return second(s.AllRoomStats(p.Ctx)) }},
 			{"TakeLease", func() (err error) {
-				generation, _, err = s.TakeLease(p.ctx, "key", fmt.Sprint("holder ", n), 0)
+				generation, _, err = s.TakeLease(p.Ctx, "key", fmt.Sprint("holder ", n), 0)
 				return err
 			}},
 		} {
-			p.through(op.name, op.do, func() {})
+			p.Through(op.name, op.do, func() {})
 		}
-		if generation != uint64(n+1) && !p.failed() {
-			p.fatal("%d holders have had a lease, one after another, and its generation is %d", n+1, generation)
+		if generation != uint64(n+1) && !p.Over() {
+			p.Fatal("%d holders have had a lease, one after another, and its generation is %d", n+1, generation)
 		}
 	}
 }
 
 // caseInterrupted cuts off changes that take long, at many moments of their work.
 func caseInterrupted(p *probe) {
-	dir, o := p.newDir(), p.options()
+	dir, o := p.Dir(), p.options()
 	o.Grace = time.Microsecond
 	s := p.openWith(dir, o)
 	s.fill(eventcache.Room(roomA), evs("$before")...)
@@ -227,31 +208,19 @@ func caseInterrupted(p *probe) {
 		}},
 		{"ClearRoom", func(ctx context.Context, s eventcache.Store) error { return s.ClearRoom(ctx, roomA) }},
 	}
-	cut := 0
-	for round := range tier.Count(2, 20, 200) {
+	cut, took := 0, map[string]time.Duration{} // how long each takes, so that the moments are those of its work
+	for range tier.Count(3, 20, 200) {
 		for _, c := range changes {
-			before := s.dump()
-			wait := time.Duration(rand.IntN(1<<(9+3*round%8))) * time.Microsecond
-			result := make(chan error, 1)
-			p.spawn(func() { result <- c.do(p.ctx, s.Store) }, func() {})
-			time.Sleep(wait) // a moment of its work; which one does not matter
-			ctx, cancel := context.WithTimeout(p.ctx, time.Millisecond)
-			err := s.Pause(ctx)
-			cancel()
-			held := (*lifecycle.HeldError)(nil)
-			if err != nil && !errors.As(err, &held) && !errors.Is(err, context.DeadlineExceeded) {
-				p.broken("Pause during %s returned: %v", c.method, err)
+			if p.Over() {
+				return
 			}
-			err = <-result
-			p.eventually("a store that was paused can be resumed", func() bool { return s.Resume(p.ctx) == nil })
-			switch {
-			case err == nil:
-			case ofPause(err):
+			before := s.dump()
+			if p.CutOff(s, c.method, took[c.method], func() error { return c.do(p.Ctx, s.Store) }) != nil {
 				cut++
 				s.unchanged(c.method+" that a pause has cut off", before)
-				p.must(c.method+" when it is asked for again", c.do(p.ctx, s.Store))
-			default:
-				p.broken("%s that a pause has cut off returned: %v", c.method, err)
+				begun := time.Now()
+				p.Must(c.method+" when it is asked for again", c.do(p.Ctx, s.Store))
+				took[c.method] = time.Since(begun)
 			}
 			switch c.method {
 			case "a large Apply":
@@ -265,5 +234,69 @@ func caseInterrupted(p *probe) {
 			}
 		}
 	}
-	p.note("%d changes were cut off", cut)
+	p.Note("%d changes were cut off", cut)
+}
+
+// caseCleanUpPaused adds up what cleanings say that they have removed.
+func caseCleanUpPaused(p *probe) {
+	const unused, used = 1300, 5 // more than a store looks at in one step
+	o := p.options()
+	o.Grace = time.Microsecond
+	s := p.openWith(p.Dir(), o)
+	s.fill(eventcache.Room(roomA), evs(numbered("used", used)...)...)
+	policy := eventcache.CleanUpPolicy{OlderThan: time.Hour}
+	left := func() int {
+		stats, err := s.RoomStats(p.Ctx, roomA)
+		p.Must("RoomStats", err)
+		return stats.Events - used
+	}
+	var cut atomic.Int64
+	for round := range tier.Count(3, 20, 200) {
+		s.save(roomA, evs(numbered("unused", unused)...)...)
+		p.Clock.Add(2 * time.Hour)
+		// While it is paused none is removed, and none counted.
+		p.Must("Pause", s.Pause(p.Ctx))
+		n, err := s.CleanUp(p.Ctx, policy)
+		p.Is("CleanUp of a store that is paused", err, lifecycle.ErrPaused)
+		if n != 0 {
+			p.Broken("CleanUp of a store that is paused says that it has removed %d events", n)
+		}
+		p.Must("Resume", s.Resume(p.Ctx))
+		// One cleaning, or two at once, until they have come to their ends.
+		var removed, ended atomic.Int64
+		cleaners := 1 + round%2
+		var all []func()
+		for range cleaners {
+			all = append(all, func() {
+				defer ended.Add(1)
+				p.Through("CleanUp", func() error {
+					n, err := s.CleanUp(p.Ctx, policy)
+					removed.Add(int64(n))
+					return err
+				}, func() {
+					cut.Add(1)
+					p.Through("RoomStats", func() error {
+						stats, err := s.RoomStats(p.Ctx, roomA)
+						if is := int64(stats.Events - used); err == nil && cleaners == 1 && is != unused-removed.Load() {
+							p.Fatal("of %d events %d are left, and CleanUp has said, until a pause came, that it has removed %d", unused, is, removed.Load())
+						}
+						return err
+					}, func() {})
+				})
+			})
+		}
+		all = append(all, func() {
+			for work := 100 * time.Microsecond; ended.Load() < int64(cleaners) && !p.Over(); work += work / 4 { // so that it comes to its end
+				_ = p.CutOff(s, "CleanUp", work, func() error { return nil })
+			}
+		})
+		p.All(all...)
+		if p.Over() {
+			return
+		}
+		if got := removed.Load(); got != unused || left() != 0 {
+			p.Broken("%d events were to be removed; cleanings between pauses say that they have removed %d, and %d are left", unused, got, left())
+		}
+	}
+	p.Note("%d cleanings were cut off", cut.Load())
 }

@@ -53,7 +53,7 @@ func variedRoom(s *subject, room id.RoomID) {
 	s.apply(eventcache.Room(room), gap(0, 8, 1, "\xff\x00 token"), gap(2, 3, 0, ""), items(3, eventcache.MaxChunkID, 0), items(eventcache.MaxChunkID, 4, 0),
 		push(4, 0, everyField("$every"), strange, ev("$shared")))
 	s.apply(eventcache.Thread(room, "$\xff"), items(0, 1, 0))
-	s.p.must("RememberThread", s.RememberThread(s.p.ctx, room, "$late"))
+	s.p.Must("RememberThread", s.RememberThread(s.p.Ctx, room, "$late"))
 }
 
 func caseTransfer(p *probe) {
@@ -62,15 +62,15 @@ func caseTransfer(p *probe) {
 	s.save(roomB, ev("$b"))
 	export := s.export(roomA)
 	original := s.dump()
-	other := p.openWith(p.newDir(), p.options())
+	other := p.openWith(p.Dir(), p.options())
 	load := func(what string) {
-		room, err := other.Import(p.ctx, bytes.NewReader(export))
-		p.must(what, err)
+		room, err := other.Import(p.Ctx, bytes.NewReader(export))
+		p.Must(what, err)
 		if room != roomA {
-			p.broken("%s: Import returned the room %q, and the export is of %q", what, room, roomA)
+			p.Broken("%s: Import returned the room %q, and the export is of %q", what, room, roomA)
 		}
 		if got := other.dump(); got != original {
-			p.broken("%s: the other store has something else than the first:\n%s", what, difference(original, got))
+			p.Broken("%s: the other store has something else than the first:\n%s", what, difference(original, got))
 		}
 		other.agree()
 	}
@@ -78,7 +78,7 @@ func caseTransfer(p *probe) {
 	load("into a store that does not know the room")
 	load("over itself")
 	// Over a room that has something else in every place.
-	p.must("ClearRoom", other.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", other.ClearRoom(p.Ctx, roomA))
 	other.save(roomA, ev("$z"), ev("$every", body("old")), ev("$shared", relates("$shared", "m.x"), session("old")))
 	for _, list := range append(listsIn(roomA), eventcache.Thread(roomA, "$old"), eventcache.Focused(roomA, "$old")) {
 		other.apply(list, gap(0, 1, 0, "old"), items(1, 2, 0), push(2, 0, ev("$old"), ev("$shared", body("old"))), items(2, 77, 0))
@@ -89,20 +89,20 @@ func caseTransfer(p *probe) {
 	// It goes on from there as a room that was never exported.
 	other.apply(eventcache.Room(roomA), push(4, 3, ev("$z"), ev("$new")), drop(3))
 	other.list(eventcache.Room(roomA), "8(\xff\x00 token) 1[$shared $in0] 2(token) 9223372036854775807[] 4[$every $\xff strange \x00 $shared $z $new]")
-	events, err := other.FindEvents(p.ctx, roomA, eventcache.Filter{})
-	p.must("FindEvents", err)
+	events, err := other.FindEvents(p.Ctx, roomA, eventcache.Filter{})
+	p.Must("FindEvents", err)
 	if n := len(events); n < 2 || ids(events[n-2:]) != "$z $new" {
-		p.broken("what was stored after an import does not come last: %s", ids(events))
+		p.Broken("what was stored after an import does not come last: %s", ids(events))
 	}
 	// And an export of an import is the same.
-	p.must("ClearAll", other.ClearAll(p.ctx))
-	if _, err := other.Import(p.ctx, bytes.NewReader(export)); err != nil {
-		p.fatal("Import: %v", err)
+	p.Must("ClearAll", other.ClearAll(p.Ctx))
+	if _, err := other.Import(p.Ctx, bytes.NewReader(export)); err != nil {
+		p.Fatal("Import: %v", err)
 	}
 	again := other.export(roomA)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
-	if _, err := s.Import(p.ctx, bytes.NewReader(again)); err != nil {
-		p.fatal("Import of the export of an import: %v", err)
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
+	if _, err := s.Import(p.Ctx, bytes.NewReader(again)); err != nil {
+		p.Fatal("Import of the export of an import: %v", err)
 	}
 	s.unchanged("an export, an import and both again", original)
 }
@@ -111,18 +111,18 @@ func caseTransferNothing(p *probe) {
 	s := p.open()
 	export := s.export(roomA)
 	if bytes.Count(export, []byte("\n")) != 1 || !bytes.HasSuffix(export, []byte("\n")) {
-		p.broken("the export of a room that is not known is not one line: %q", export)
+		p.Broken("the export of a room that is not known is not one line: %q", export)
 	}
 	s.save(roomB, ev("$b"))
-	room, err := s.Import(p.ctx, bytes.NewReader(export))
-	p.must("Import", err)
+	room, err := s.Import(p.Ctx, bytes.NewReader(export))
+	p.Must("Import", err)
 	if room != roomA {
-		p.broken("Import returned the room %q and not %q", room, roomA)
+		p.Broken("Import returned the room %q and not %q", room, roomA)
 	}
 	s.empty(roomA)
 	everyKind(s, roomA)
-	_, err = s.Import(p.ctx, bytes.NewReader(export))
-	p.must("Import", err)
+	_, err = s.Import(p.Ctx, bytes.NewReader(export))
+	p.Must("Import", err)
 	s.empty(roomA)
 	s.event(roomB, ev("$b"))
 }
@@ -132,32 +132,32 @@ func caseTransferBroken(p *probe) {
 	everyKind(s, roomA)
 	s.apply(eventcache.Room(roomA), items(2, 3, 0), push(3, 0, everyField("$every")))
 	export := string(s.export(roomA))
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	s.fill(eventcache.Room(roomA), evs("$present", "$shared")...)
 	s.fill(eventcache.Focused(roomA, "$f"), evs("$present")...)
 	s.save(roomB, ev("$b"))
 	present := s.dump()
 
 	try := func(what, text string) {
-		p.context(what, func() {
+		p.About(what, func() {
 			// What the format says of it decides: a changed byte may well make another export.
-			m := newModel(p.clock.now)
-			room, wrong := m.Import(p.ctx, strings.NewReader(text))
-			got, err := s.Import(p.ctx, strings.NewReader(text))
+			m := newModel(p.Clock.Now)
+			room, wrong := m.Import(p.Ctx, strings.NewReader(text))
+			got, err := s.Import(p.Ctx, strings.NewReader(text))
 			if wrong != nil {
-				p.is("Import", err, eventcache.ErrExport)
+				p.Is("Import", err, eventcache.ErrExport)
 				s.unchanged("Import, which was refused,", present)
 				return
 			}
-			p.must("Import of a whole export", err)
+			p.Must("Import of a whole export", err)
 			if got != room {
-				p.broken("Import returned the room %q, and the export is of %q", got, room)
+				p.Broken("Import returned the room %q, and the export is of %q", got, room)
 			}
-			if want, is := m.room(room).text(), p.exported(p.ctx, s.Store, room).text(); want != is {
-				p.broken("after Import the room has something else than the export:\n%s", difference(want, is))
+			if want, is := m.room(room).text(), p.exported(p.Ctx, s.Store, room).text(); want != is {
+				p.Broken("after Import the room has something else than the export:\n%s", difference(want, is))
 			}
 			// As it was before.
-			p.must("ClearAll", s.ClearAll(p.ctx))
+			p.Must("ClearAll", s.ClearAll(p.Ctx))
 			s.fill(eventcache.Room(roomA), evs("$present", "$shared")...)
 			s.fill(eventcache.Focused(roomA, "$f"), evs("$present")...)
 			s.save(roomB, ev("$b"))
@@ -193,7 +193,7 @@ func caseTransferBroken(p *probe) {
 		"an unknown item":      strings.Replace(export, `"events":["$shared"`, `"events":["$nobody"`, 1),
 	} {
 		if text == export {
-			p.fatal("the suite is at fault: %q changes nothing", what)
+			p.Fatal("the suite is at fault: %q changes nothing", what)
 		}
 		try(what, text)
 	}
@@ -236,20 +236,20 @@ func caseTransferErrors(p *probe) {
 	s := p.open()
 	variedRoom(s, roomA)
 	export := s.export(roomA)
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomA))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
 	s.fill(eventcache.Room(roomA), evs("$present")...)
 	before := s.dump()
 	for _, after := range []int{0, 1, len(export) / 3, len(export) / 2, len(export) - 1, len(export)} {
-		p.context(fmt.Sprintf("a reader that fails after %d of %d bytes", after, len(export)), func() {
-			_, err := s.Import(p.ctx, &failing{bytes.NewReader(export), after})
-			if p.is("Import", err, errOfReader) && errors.Is(err, eventcache.ErrExport) {
-				p.broken("Import returned ErrExport for an error of the reader: %v", err)
+		p.About(fmt.Sprintf("a reader that fails after %d of %d bytes", after, len(export)), func() {
+			_, err := s.Import(p.Ctx, &failing{bytes.NewReader(export), after})
+			if p.Is("Import", err, errOfReader) && errors.Is(err, eventcache.ErrExport) {
+				p.Broken("Import returned ErrExport for an error of the reader: %v", err)
 			}
 			s.unchanged("Import, which failed,", before)
 		})
 	}
-	if _, err := s.Import(p.ctx, bytes.NewReader(export)); err != nil {
-		p.fatal("Import after imports that failed: %v", err)
+	if _, err := s.Import(p.Ctx, bytes.NewReader(export)); err != nil {
+		p.Fatal("Import after imports that failed: %v", err)
 	}
 	whole := s.dump()
 	big := ev("$big", body(strings.Repeat("x", 300_000)))
@@ -257,22 +257,22 @@ func caseTransferErrors(p *probe) {
 	for _, room := range []id.RoomID{roomA, roomB} {
 		size := len(s.export(room))
 		for _, after := range []int{0, 1, size / 2, size - 1} {
-			p.context(fmt.Sprintf("a writer that fails after %d of %d bytes", after, size), func() {
-				err := s.Export(p.ctx, room, &failing{left: after})
-				if p.is("Export", err, errOfWriter) && errors.Is(err, eventcache.ErrExport) {
-					p.broken("Export returned ErrExport for an error of the writer: %v", err)
+			p.About(fmt.Sprintf("a writer that fails after %d of %d bytes", after, size), func() {
+				err := s.Export(p.Ctx, room, &failing{left: after})
+				if p.Is("Export", err, errOfWriter) && errors.Is(err, eventcache.ErrExport) {
+					p.Broken("Export returned ErrExport for an error of the writer: %v", err)
 				}
 			})
 		}
 	}
-	p.must("ClearRoom", s.ClearRoom(p.ctx, roomB))
+	p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomB))
 	s.unchanged("Export, which failed,", whole)
 	// A context that ends while it is read.
-	ctx, cancel := context.WithCancel(p.ctx)
+	ctx, cancel := context.WithCancel(p.Ctx)
 	defer cancel()
 	_, err := s.Import(ctx, io.MultiReader(bytes.NewReader(export[:len(export)/2]), calling(cancel), bytes.NewReader(export[len(export)/2:])))
 	if err == nil {
-		p.broken("Import returned no error, and its context had ended before everything was read")
+		p.Broken("Import returned no error, and its context had ended before everything was read")
 	}
 	s.unchanged("Import, of which the context had ended,", whole)
 }
@@ -311,23 +311,26 @@ func caseTransferMoment(p *probe) {
 	manyEvents(s, roomA, "old")
 	s.fill(eventcache.Room(roomA), evs("$in")...)
 	old := string(s.export(roomA))
-	changed := make(chan struct{})
+	var changed <-chan struct{}
 	w := &slowly{once: func() {
-		p.spawn(func() {
+		changed = p.Go(func() {
 			s.apply(eventcache.Room(roomA), eventcache.Clear{})
 			manyEvents(s, roomA, "new")
-		}, func() { close(changed) })
+		})
 		select { // a store may let the writer wait for the export; then it comes later
 		case <-changed:
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(min(p.Soon, 5*time.Second)):
 		}
 	}}
-	p.must("Export while the room is changed", s.Export(p.ctx, roomA, w))
+	p.Must("Export while the room is changed", s.Export(p.Ctx, roomA, w))
+	if changed == nil {
+		p.Fatal("Export returned nil, and has written nothing")
+	}
 	<-changed
 	if got := w.String(); got != old {
-		p.broken("what was changed while the export was written is in it (%d bytes; it would have been %d):\n%s", len(got), len(old), difference(old, got))
+		p.Broken("what was changed while the export was written is in it (%d bytes; it would have been %d):\n%s", len(got), len(old), difference(old, got))
 	}
 	if now := string(s.export(roomA)); now == old {
-		p.broken("what was written while an export was read is lost")
+		p.Broken("what was written while an export was read is lost")
 	}
 }

@@ -72,7 +72,7 @@ func caseBuild(p *probe) {
 	s.apply(list, items(0, 1, 0), push(1, 0, ev("$b"), whole), gap(1, 2, 0, "token"), items(2, 3, 0), push(3, 0, ev("$a")))
 	s.list(list, "1[$b $whole] 2(token) 3[$a]")
 	if chunks := s.chunks(list); len(chunks) == 3 && len(chunks[0].Items) == 2 && !sameEvent(chunks[0].Items[1], whole) {
-		p.broken("an event came back from its chunk as\n%s\nand was given as\n%s", draw(chunks[0].Items[1]), draw(whole))
+		p.Broken("an event came back from its chunk as\n%s\nand was given as\n%s", draw(chunks[0].Items[1]), draw(whole))
 	}
 	s.event(roomA, whole)
 	// The same step by step, with chunks that are put between others and numbers that are in no order.
@@ -94,7 +94,7 @@ func caseBuild(p *probe) {
 	} {
 		s.apply(list, step.update)
 		if !s.list(list, step.want) {
-			p.fatal("that was after %s", drawUpdates([]eventcache.Update{step.update}))
+			p.Fatal("that was after %s", drawUpdates([]eventcache.Update{step.update}))
 		}
 	}
 }
@@ -105,10 +105,10 @@ func caseEmptyList(p *probe) {
 		eventcache.Room(roomA), eventcache.Thread(roomA, "$root"), eventcache.Pinned(roomA), eventcache.Focused(roomA, "$event"),
 	} {
 		s.list(list, "")
-		previous, err := s.LoadPreviousChunk(p.ctx, list, 1)
-		p.must("LoadPreviousChunk", err)
+		previous, err := s.LoadPreviousChunk(p.Ctx, list, 1)
+		p.Must("LoadPreviousChunk", err)
 		if previous != nil {
-			p.broken("LoadPreviousChunk of a list that is not there returned %s", shapeOf(previous))
+			p.Broken("LoadPreviousChunk of a list that is not there returned %s", shapeOf(previous))
 		}
 		s.apply(list, eventcache.Clear{}) // is no error, and makes nothing
 		s.apply(list)
@@ -116,18 +116,18 @@ func caseEmptyList(p *probe) {
 		s.list(list, "")
 	}
 	s.threads(roomA)
-	if all, err := s.AllRoomStats(p.ctx); err != nil || len(all) > 0 {
-		p.broken("after asking for linked chunks that are not there, and clearing them, AllRoomStats returned %+v, %v", all, err)
+	if all, err := s.AllRoomStats(p.Ctx); err != nil || len(all) > 0 {
+		p.Broken("after asking for linked chunks that are not there, and clearing them, AllRoomStats returned %+v, %v", all, err)
 	}
 }
 
 func caseLastChunk(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
 	last := func(want string, highest eventcache.ChunkID) {
-		c, high, err := s.LoadLastChunk(p.ctx, list)
-		p.must("LoadLastChunk", err)
+		c, high, err := s.LoadLastChunk(p.Ctx, list)
+		p.Must("LoadLastChunk", err)
 		if shapeOf(c) != want || high != highest {
-			p.broken("LoadLastChunk returned %s and the highest number %d, and not %s and %d", shapeOf(c), high, want, highest)
+			p.Broken("LoadLastChunk returned %s and the highest number %d, and not %s and %d", shapeOf(c), high, want, highest)
 		}
 	}
 	last("none", 0)
@@ -146,10 +146,10 @@ func caseLastChunk(p *probe) {
 func casePreviousChunk(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
 	previous := func(before eventcache.ChunkID, want string) {
-		c, err := s.LoadPreviousChunk(p.ctx, list, before)
-		p.must("LoadPreviousChunk", err)
+		c, err := s.LoadPreviousChunk(p.Ctx, list, before)
+		p.Must("LoadPreviousChunk", err)
 		if shapeOf(c) != want {
-			p.broken("LoadPreviousChunk of %d returned %s and not %s", before, shapeOf(c), want)
+			p.Broken("LoadPreviousChunk of %d returned %s and not %s", before, shapeOf(c), want)
 		}
 	}
 	previous(1, "none")
@@ -272,12 +272,12 @@ func caseClearList(p *probe) {
 func caseMetadata(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
 	s.apply(list, items(0, 8, 0), push(8, 0, evs("$a", "$b")...), gap(8, 9, 0, "token"), items(9, 3, 0), push(3, 0, ev("$c")), items(3, 4, 0))
-	got, err := s.LoadAllMetadata(p.ctx, list)
-	p.must("LoadAllMetadata", err)
+	got, err := s.LoadAllMetadata(p.Ctx, list)
+	p.Must("LoadAllMetadata", err)
 	want := []eventcache.ChunkMetadata{
 		{ID: 8, Next: 9, Items: 2}, {ID: 9, Previous: 8, Next: 3, IsGap: true}, {ID: 3, Previous: 9, Next: 4, Items: 1}, {ID: 4, Previous: 3},
 	}
 	if !slices.Equal(got, want) {
-		p.broken("LoadAllMetadata returned\n%+v\nand not\n%+v", got, want)
+		p.Broken("LoadAllMetadata returned\n%+v\nand not\n%+v", got, want)
 	}
 }

@@ -25,7 +25,7 @@ type Harness struct {
 	// conformance's capabilities Gate, Files and Encryption count here. What is not named is checked.
 	Without map[conformance.Capability]string
 
-	// Limit is after how long a case counts as hanging. Default two minutes.
+	// Limit is after how long a case counts as hanging. Default two minutes, and more in the tiers with bigger counts.
 	Limit time.Duration
 }
 
@@ -70,15 +70,10 @@ func (h *Harness) check() error {
 			return fmt.Errorf("the harness: Without[%q] gives no reason; whoever reads the result wants to know why", c)
 		}
 	}
-	if h.lacks([]conformance.Capability{conformance.Files}) == "" && h.Files == nil {
+	if h.lacks(needs(conformance.Files)) == "" && h.Files == nil {
 		return errors.New("the harness: Files is missing; a store that lives in no file declares Without[conformance.Files]")
 	}
 	return nil
 }
 
-func (h *Harness) limit() time.Duration {
-	if h.Limit > 0 {
-		return h.Limit
-	}
-	return 2 * time.Minute
-}
+func needs(c ...conformance.Capability) []conformance.Capability { return c }

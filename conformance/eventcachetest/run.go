@@ -1,17 +1,11 @@
 package eventcachetest
 
-// How a case is run: in a goroutine of its own beside a watchdog, with findings
-// instead of a testing.T, so that the suite can be tried on broken stores.
-
 import (
 	"context"
-	"fmt"
-	"runtime"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 )
 
 // Case is one promise and the check of it.
@@ -60,52 +54,18 @@ func Run(t *testing.T, newHarness func() *Harness) {
 				t.Skip(reason)
 			}
 			r := runCase(t.Context(), &cs, h, t.TempDir)
-			for _, note := range r.notes {
+			for _, note := range r.Notes {
 				t.Log(note)
 			}
-			for _, f := range r.findings {
+			for _, f := range r.Findings {
 				t.Error(f.Error())
 			}
 		})
 	}
 }
 
-// finding is one broken promise.
-type finding struct {
-	name    string // of the case
-	promise string // what a store promises
-	saw     string // what was seen instead
-}
-
-// Error explains the finding to somebody who knows neither the store nor this suite.
-func (f *finding) Error() string {
-	return fmt.Sprintf("%s: the store breaks a promise\n    promised: %s\n    seen:     %s",
-		f.name, f.promise, strings.ReplaceAll(f.saw, "\n", "\n              "))
-}
-
-// result is what a case found.
-type result struct {
-	findings []*finding
-	notes    []string
-}
-
-// runCase runs one case beside a watchdog that prints all goroutines when it hangs.
-func runCase(ctx context.Context, cs *Case, h *Harness, newDir func() string) *result {
-	ctx, cancel := context.WithTimeout(ctx, h.limit())
-	defer cancel()
-	p := newProbe(ctx, cs, h, newDir)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.run()
-	}()
-	select {
-	case <-done:
-	case <-time.After(h.limit() + 5*time.Second): // the calls of a store that heeds its context have ended by now
-		buf := make([]byte, 1<<20)
-		p.broken("the case has not ended after %v: something hangs. All goroutines:\n%s", h.limit(), buf[:runtime.Stack(buf, true)])
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return &result{append([]*finding(nil), p.findings...), append([]string(nil), p.notes...)}
+func runCase(ctx context.Context, cs *Case, h *Harness, newDir func() string) *trial.Result {
+	return trial.Run(ctx, trial.Case{Name: cs.Name, Promise: cs.Promise, Limit: h.Limit, NewDir: newDir}, func(t *trial.T) {
+		cs.run(&probe{T: t, h: h})
+	})
 }

@@ -17,8 +17,42 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
+
+// probe is one case that runs.
+type probe struct {
+	*trial.T
+	h *Harness
+}
+
+func (p *probe) has(c conformance.Capability) bool { return p.h.lacks(needs(c)) == "" }
+
+// options are those of a store of which nothing special is wanted.
+func (p *probe) options() Options {
+	return Options{Clock: p.Clock.Now, Timeout: 30 * time.Second, Grace: 10 * time.Second}
+}
+
+// open opens a store in a directory of its own.
+func (p *probe) open() *subject { return p.openWith(p.Dir(), p.options()) }
+
+// openWith opens the store in dir. It is closed at the end of the case, if it is not closed before.
+func (p *probe) openWith(dir string, o Options) *subject {
+	store, err := p.h.Open(p.Ctx, dir, o)
+	if err != nil {
+		p.Fatal("the store could not be opened: %v", err)
+	}
+	p.After(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), 30*time.Second)
+		defer cancel()
+		if err := store.Close(ctx); err != nil {
+			p.Broken("Close at the end of the case: %v", err)
+		}
+	})
+	return &subject{Store: store, p: p, dir: dir}
+}
 
 // subject is the store that a case is about.
 type subject struct {
@@ -27,10 +61,13 @@ type subject struct {
 	dir string
 }
 
+// close closes the store, in the midst of a case.
+func (s *subject) close() { s.p.Must("Close", s.Close(s.p.Ctx)) }
+
 // apply applies updates that fit.
 func (s *subject) apply(list eventcache.LinkedChunkID, updates ...eventcache.Update) {
-	if err := s.Apply(s.p.ctx, list, updates); err != nil {
-		s.p.fatal("Apply of updates that fit, to %s, returned: %v", short(list.String()), err)
+	if err := s.Apply(s.p.Ctx, list, updates); err != nil {
+		s.p.Fatal("Apply of updates that fit, to %s, returned: %v", short(list.String()), err)
 	}
 }
 
@@ -40,12 +77,12 @@ func (s *subject) fill(list eventcache.LinkedChunkID, events ...eventcache.Event
 }
 
 func (s *subject) save(room id.RoomID, events ...eventcache.Event) {
-	s.p.must("SaveEvents", s.SaveEvents(s.p.ctx, room, events...))
+	s.p.Must("SaveEvents", s.SaveEvents(s.p.Ctx, room, events...))
 }
 
 func (s *subject) chunks(list eventcache.LinkedChunkID) []eventcache.Chunk {
-	chunks, err := s.LoadAllChunks(s.p.ctx, list)
-	s.p.must("LoadAllChunks", err)
+	chunks, err := s.LoadAllChunks(s.p.Ctx, list)
+	s.p.Must("LoadAllChunks", err)
 	return chunks
 }
 
@@ -55,7 +92,7 @@ func (s *subject) list(list eventcache.LinkedChunkID, want string) bool {
 	name := short(list.String())
 	bad := func(format string, args ...any) {
 		ok = false
-		p.broken("%s: %s", name, fmt.Sprintf(format, args...))
+		p.Broken("%s: %s", name, fmt.Sprintf(format, args...))
 	}
 	chunks := s.chunks(list)
 	if got := shape(chunks); got != want {
@@ -78,14 +115,14 @@ func (s *subject) list(list eventcache.LinkedChunkID, want string) bool {
 			asked = append(asked, e.ID)
 		}
 	}
-	metadata, err := s.LoadAllMetadata(p.ctx, list)
-	p.must("LoadAllMetadata", err)
+	metadata, err := s.LoadAllMetadata(p.Ctx, list)
+	p.Must("LoadAllMetadata", err)
 	if wanted := metadataOf(chunks); !slices.Equal(metadata, wanted) {
 		bad("LoadAllMetadata returned\n%+v\nand LoadAllChunks\n%+v", metadata, wanted)
 	}
 	// From the end backwards.
-	c, high, err := s.LoadLastChunk(p.ctx, list)
-	p.must("LoadLastChunk", err)
+	c, high, err := s.LoadLastChunk(p.Ctx, list)
+	p.Must("LoadLastChunk", err)
 	if high != highest {
 		bad("LoadLastChunk says that the highest number is %d; it is %d", high, highest)
 	}
@@ -94,15 +131,15 @@ func (s *subject) list(list eventcache.LinkedChunkID, want string) bool {
 			bad("from the end backwards there is %s\nwhere LoadAllChunks has %s", short(shapeOf(c)), short(shapeOf(&chunks[i])))
 			return false
 		}
-		c, err = s.LoadPreviousChunk(p.ctx, list, c.ID)
-		p.must("LoadPreviousChunk", err)
+		c, err = s.LoadPreviousChunk(p.Ctx, list, c.ID)
+		p.Must("LoadPreviousChunk", err)
 	}
 	if c != nil {
 		bad("before the first chunk, or in a list without chunks, there is %s", short(shapeOf(c)))
 	}
 	slices.SortStableFunc(places, func(a, b eventcache.Place) int { return compareChunks(a.At, b.At) })
-	found, err := s.FindDuplicates(p.ctx, list, asked)
-	p.must("FindDuplicates", err)
+	found, err := s.FindDuplicates(p.Ctx, list, asked)
+	p.Must("FindDuplicates", err)
 	if !slices.Equal(found, places) {
 		bad("FindDuplicates, asked for every event that is there, returned\n%s\nand not\n%s", short(placed(found)), short(placed(places)))
 	}
@@ -146,13 +183,13 @@ func sameEvent(a, b eventcache.Event) bool {
 
 // event compares an event with what was stored.
 func (s *subject) event(room id.RoomID, want eventcache.Event) {
-	got, found, err := s.FindEvent(s.p.ctx, room, want.ID)
-	s.p.must("FindEvent", err)
+	got, found, err := s.FindEvent(s.p.Ctx, room, want.ID)
+	s.p.Must("FindEvent", err)
 	switch {
 	case !found:
-		s.p.broken("FindEvent does not find %s in %s, which was stored there", short(string(want.ID)), short(string(room)))
+		s.p.Broken("FindEvent does not find %s in %s, which was stored there", short(string(want.ID)), short(string(room)))
 	case !sameEvent(got, want):
-		s.p.broken("FindEvent returned for %s another event than was stored:\n%s\nand not\n%s", short(string(want.ID)), draw(got), draw(want))
+		s.p.Broken("FindEvent returned for %s another event than was stored:\n%s\nand not\n%s", short(string(want.ID)), draw(got), draw(want))
 	}
 }
 
@@ -172,61 +209,61 @@ func draw(e eventcache.Event) string {
 
 // noEvent checks that the room does not know an event.
 func (s *subject) noEvent(room id.RoomID, which id.EventID) {
-	got, found, err := s.FindEvent(s.p.ctx, room, which)
-	s.p.must("FindEvent", err)
+	got, found, err := s.FindEvent(s.p.Ctx, room, which)
+	s.p.Must("FindEvent", err)
 	if found {
-		s.p.broken("FindEvent finds %s in %s, which is not known there: %s", short(string(which)), short(string(room)), draw(got))
+		s.p.Broken("FindEvent finds %s in %s, which is not known there: %s", short(string(which)), short(string(room)), draw(got))
 	}
 }
 
 // events compares what FindEvents returns with ids, in their order.
 func (s *subject) events(room id.RoomID, f eventcache.Filter, want string) {
-	got, err := s.FindEvents(s.p.ctx, room, f)
-	s.p.must("FindEvents", err)
+	got, err := s.FindEvents(s.p.Ctx, room, f)
+	s.p.Must("FindEvents", err)
 	if ids(got) != want {
-		s.p.broken("FindEvents(%s, %+v) returned\n%s\nand not\n%s", short(string(room)), f, short(ids(got)), short(want))
+		s.p.Broken("FindEvents(%s, %+v) returned\n%s\nand not\n%s", short(string(room)), f, short(ids(got)), short(want))
 	}
 }
 
 // relations compares what FindRelations returns with a drawing: $a@1:0 $b@-.
 func (s *subject) relations(room id.RoomID, to id.EventID, types []event.RelationType, want string) {
-	got, err := s.FindRelations(s.p.ctx, room, to, types)
-	s.p.must("FindRelations", err)
+	got, err := s.FindRelations(s.p.Ctx, room, to, types)
+	s.p.Must("FindRelations", err)
 	if relation(got) != want {
-		s.p.broken("FindRelations(%s, %s, %#v) returned\n%s\nand not\n%s", short(string(room)), short(string(to)), types, short(relation(got)), short(want))
+		s.p.Broken("FindRelations(%s, %s, %#v) returned\n%s\nand not\n%s", short(string(room)), short(string(to)), types, short(relation(got)), short(want))
 	}
 }
 
 // duplicates compares what FindDuplicates returns with a drawing: $a@1:0 $b@2:3.
 func (s *subject) duplicates(list eventcache.LinkedChunkID, ask []id.EventID, want string) {
-	got, err := s.FindDuplicates(s.p.ctx, list, ask)
-	s.p.must("FindDuplicates", err)
+	got, err := s.FindDuplicates(s.p.Ctx, list, ask)
+	s.p.Must("FindDuplicates", err)
 	if placed(got) != want {
-		s.p.broken("FindDuplicates(%s, %d ids) returned\n%s\nand not\n%s", short(list.String()), len(ask), short(placed(got)), short(want))
+		s.p.Broken("FindDuplicates(%s, %d ids) returned\n%s\nand not\n%s", short(list.String()), len(ask), short(placed(got)), short(want))
 	}
 }
 
 // threads compares the threads of a room, in their order.
 func (s *subject) threads(room id.RoomID, want ...id.EventID) {
-	got, err := s.Threads(s.p.ctx, room)
-	s.p.must("Threads", err)
+	got, err := s.Threads(s.p.Ctx, room)
+	s.p.Must("Threads", err)
 	if !slices.Equal(got, want) {
-		s.p.broken("Threads(%s) returned %q and not %q", short(string(room)), got, want)
+		s.p.Broken("Threads(%s) returned %q and not %q", short(string(room)), got, want)
 	}
 }
 
 // stats compares how much there is of a room.
 func (s *subject) stats(want eventcache.RoomStats) {
-	got, err := s.RoomStats(s.p.ctx, want.Room)
-	s.p.must("RoomStats", err)
+	got, err := s.RoomStats(s.p.Ctx, want.Room)
+	s.p.Must("RoomStats", err)
 	if got != want {
-		s.p.broken("RoomStats returned %+v and not %+v", got, want)
+		s.p.Broken("RoomStats returned %+v and not %+v", got, want)
 	}
 }
 
 func (s *subject) export(room id.RoomID) []byte {
 	var b bytes.Buffer
-	s.p.must("Export", s.Export(s.p.ctx, room, &b))
+	s.p.Must("Export", s.Export(s.p.Ctx, room, &b))
 	return b.Bytes()
 }
 
@@ -241,12 +278,12 @@ type contents interface {
 // dump is everything that a store has, of the rooms that it lists and of those that are named, in one
 // text, to be compared before and after and with that of another store. It is read in few calls, since
 // it is read often; that other methods say the same is for agree to find out.
-func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.ctx, s.p, s.Store, rooms...) }
+func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.Ctx, s.p, s.Store, rooms...) }
 
 func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string {
 	var b strings.Builder
 	all, err := s.AllRoomStats(ctx)
-	p.must("AllRoomStats", err)
+	p.Must("AllRoomStats", err)
 	for _, stats := range all {
 		fmt.Fprintf(&b, "stats of %q: %+v\n", stats.Room, stats)
 		rooms = append(rooms, stats.Room)
@@ -262,14 +299,14 @@ func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string 
 func (p *probe) exported(ctx context.Context, s contents, room id.RoomID) *modelRoom {
 	m := newModel(time.Now)
 	if _, err := m.Import(ctx, bytes.NewReader(mustExport(p, s, room))); err != nil {
-		p.fatal("what Export has written cannot be read: %v", err)
+		p.Fatal("what Export has written cannot be read: %v", err)
 	}
 	return m.room(room)
 }
 
 func mustExport(p *probe, s contents, room id.RoomID) []byte {
 	var b bytes.Buffer
-	p.must("Export", s.Export(p.ctx, room, &b))
+	p.Must("Export", s.Export(p.Ctx, room, &b))
 	return b.Bytes()
 }
 
@@ -289,24 +326,24 @@ func (r *modelRoom) text() string {
 // agree checks that every method that reads says of these rooms, and of those that the store lists, what Export says.
 func (s *subject) agree(rooms ...id.RoomID) {
 	p := s.p
-	all, err := s.AllRoomStats(p.ctx)
-	p.must("AllRoomStats", err)
+	all, err := s.AllRoomStats(p.Ctx)
+	p.Must("AllRoomStats", err)
 	for _, stats := range all {
 		s.stats(stats)
 		rooms = append(rooms, stats.Room)
 	}
 	slices.Sort(rooms)
 	for _, room := range slices.Compact(rooms) {
-		r := p.exported(p.ctx, s.Store, room)
+		r := p.exported(p.Ctx, s.Store, room)
 		s.threads(room, r.threads...)
 		var events []eventcache.Event
 		for _, e := range r.sorted() {
 			events = append(events, e.Event)
 		}
-		found, err := s.FindEvents(p.ctx, room, eventcache.Filter{})
-		p.must("FindEvents", err)
+		found, err := s.FindEvents(p.Ctx, room, eventcache.Filter{})
+		p.Must("FindEvents", err)
 		if !slices.EqualFunc(found, events, sameEvent) {
-			p.broken("of %s FindEvents returned %s\nand Export has written %s, or not the same events", short(string(room)), short(ids(found)), short(ids(events)))
+			p.Broken("of %s FindEvents returned %s\nand Export has written %s, or not the same events", short(string(room)), short(ids(found)), short(ids(events)))
 		}
 		related := newModel(time.Now)
 		related.put(room, r)
@@ -314,14 +351,14 @@ func (s *subject) agree(rooms ...id.RoomID) {
 		for _, e := range events {
 			if e.RelatesTo != "" && !asked[e.RelatesTo] && len(asked) < 20 {
 				asked[e.RelatesTo] = true
-				all, _ := related.FindRelations(p.ctx, room, e.RelatesTo, nil)
+				all, _ := related.FindRelations(p.Ctx, room, e.RelatesTo, nil)
 				s.relations(room, e.RelatesTo, nil, relation(all))
 			}
 		}
 		for list := range r.lists {
 			chunks := r.chunks(list)
 			if got := s.chunks(list); !sameChunks(got, chunks) {
-				p.broken("of %s LoadAllChunks returned %s\nand Export has written %s, or not the same events", short(list.String()), short(shape(got)), short(shape(chunks)))
+				p.Broken("of %s LoadAllChunks returned %s\nand Export has written %s, or not the same events", short(list.String()), short(shape(got)), short(shape(chunks)))
 			}
 			s.list(list, shape(chunks))
 		}
@@ -331,7 +368,7 @@ func (s *subject) agree(rooms ...id.RoomID) {
 // unchanged checks that a dump is still the same.
 func (s *subject) unchanged(what, before string, rooms ...id.RoomID) {
 	if after := s.dump(rooms...); after != before {
-		s.p.broken("%s has changed the store:\n%s", what, difference(before, after))
+		s.p.Broken("%s has changed the store:\n%s", what, difference(before, after))
 	}
 }
 
@@ -364,15 +401,15 @@ func (s *subject) refused(list eventcache.LinkedChunkID, want eventcache.UpdateE
 // refusedSince is refused for a store of which there is a dump already.
 func (s *subject) refusedSince(before string, list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
 	p := s.p
-	err := s.Apply(p.ctx, list, updates)
+	err := s.Apply(p.Ctx, list, updates)
 	what := fmt.Sprintf("Apply of %s", drawUpdates(updates))
-	if p.is(what, err, want.Err) {
+	if p.Is(what, err, want.Err) {
 		var got *eventcache.UpdateError
 		switch {
 		case !errors.As(err, &got):
-			p.broken("%s returned %q, which is no *eventcache.UpdateError", what, err)
+			p.Broken("%s returned %q, which is no *eventcache.UpdateError", what, err)
 		case got.Number != want.Number || got.Chunk != want.Chunk || got.Index != want.Index || want.Update != "" && got.Update != want.Update:
-			p.broken("%s was refused at the wrong place: number %d (%s), chunk %d, index %d; that is wrong at number %d (%s), chunk %d, index %d",
+			p.Broken("%s was refused at the wrong place: number %d (%s), chunk %d, index %d; that is wrong at number %d (%s), chunk %d, index %d",
 				what, got.Number, got.Update, got.Chunk, got.Index, want.Number, want.Update, want.Chunk, want.Index)
 		}
 	}

@@ -1,7 +1,8 @@
 package mediatest
 
 // Every method that a pause, a close or the end of a context can be in the way
-// of, those of Readers and Writers too, with arguments for which it has something to do.
+// of, those of Readers and Writers too, with arguments for which it has something to do, and
+// with some for which it has nothing to do: a store that is paused says so to whoever asks for nothing, too.
 
 import (
 	"context"
@@ -11,7 +12,7 @@ import (
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
-// call is one method. prepare opens what it needs, a Reader or a Writer, under
+// call is one method; what it says of its arguments comes behind " of ". prepare opens what it needs, a Reader or a Writer, under
 // ctx, which is that of the call itself; do is the call, which may be made once or more often.
 type call struct {
 	method  string
@@ -24,10 +25,10 @@ var lifeMethods = []string{"Pause", "Resume", "Close", "State", "Policy"}
 // streamMethods are those of Readers and Writers that calls leaves out: they ask nothing of the store.
 var streamMethods = []string{"Close", "Seek", "Size"}
 
-// calls returns all of them. Called for a store that prepared has filled, each has
-// something to do, in whatever order and however often.
+// calls returns all of them. They may be made in whatever order and however often, on a
+// store that prepared has filled: there those that have something to do still have it.
 func calls() []call {
-	there := file("there")
+	there, none := file("there"), file("none")
 	direct := func(method string, do func(ctx context.Context, s media.Store) error) call {
 		return call{method, func(ctx context.Context, s media.Store) (func() error, error) {
 			return func() error { return do(ctx, s) }, nil
@@ -36,6 +37,20 @@ func calls() []call {
 	return []call{
 		direct("Add", func(ctx context.Context, s media.Store) error {
 			return second(s.Add(ctx, file("called"), []byte("called"), media.AddOptions{}))
+		}),
+		direct("Add of nothing", func(ctx context.Context, s media.Store) error {
+			return second(s.Add(ctx, file("called"), nil, media.AddOptions{}))
+		}),
+		direct("Get of none", func(ctx context.Context, s media.Store) error { return third(s.Get(ctx, none)) }),
+		direct("Remove of none", func(ctx context.Context, s media.Store) error { return s.Remove(ctx, none) }),
+		direct("RemoveForURI of none", func(ctx context.Context, s media.Store) error { return s.RemoveForURI(ctx, none.URI) }),
+		direct("Rename of none", func(ctx context.Context, s media.Store) error {
+			return second(s.Rename(ctx, none, none, media.RenameOptions{}))
+		}),
+		direct("SetIgnorePolicy of none", func(ctx context.Context, s media.Store) error { return s.SetIgnorePolicy(ctx, none, true) }),
+		direct("Open of none", func(ctx context.Context, s media.Store) error { return second(s.Open(ctx, none)) }),
+		direct("TakeLease of no time", func(ctx context.Context, s media.Store) error {
+			return third(s.TakeLease(ctx, "released", "holder", 0))
 		}),
 		direct("Get", func(ctx context.Context, s media.Store) error { return third(s.Get(ctx, there)) }),
 		direct("GetForURI", func(ctx context.Context, s media.Store) error {
@@ -79,7 +94,19 @@ func calls() []call {
 				return err
 			}, err
 		}},
-		{"Reader.Read, in the midst of a content,", func(ctx context.Context, s media.Store) (func() error, error) {
+		{"Reader.Read of what is behind the end", func(ctx context.Context, s media.Store) (func() error, error) {
+			in, err := s.Open(ctx, there)
+			if err == nil {
+				_, err = in.Seek(0, io.SeekEnd)
+			}
+			return func() error {
+				if _, err := in.Read(make([]byte, 10)); !errors.Is(err, io.EOF) {
+					return err
+				}
+				return nil
+			}, err
+		}},
+		{"Reader.Read of what is in the midst", func(ctx context.Context, s media.Store) (func() error, error) {
 			in, err := s.Open(ctx, there)
 			if err == nil {
 				_, err = io.ReadFull(in, make([]byte, 70*kib))
@@ -90,6 +117,7 @@ func calls() []call {
 			}, err
 		}},
 		{"Writer.Write", writing(func(w media.Writer) error { return second(w.Write([]byte("written"))) })},
+		{"Writer.Write of nothing", writing(func(w media.Writer) error { return second(w.Write(nil)) })},
 		{"Writer.Write of much", writing(func(w media.Writer) error { return second(w.Write(bytesOf(1, 200*kib))) })},
 		{"Writer.Commit", writing(func(w media.Writer) error {
 			if err := second(w.Commit()); !errors.Is(err, media.ErrWriterClosed) { // when it is called again

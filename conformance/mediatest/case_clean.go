@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
@@ -606,7 +607,7 @@ func caseCleaningPaused(p *probe) {
 			p.Broken("Pause, or Close, during a cleaning returned: %v", err)
 		}
 		r := <-done
-		if r.err != nil && !ofPause(r.err) && !errors.Is(r.err, lifecycle.ErrClosed) {
+		if r.err != nil && !trial.OfPause(r.err) && !errors.Is(r.err, lifecycle.ErrClosed) {
 			p.Broken("a Clean that a pause or a Close has ended returned: %v", r.err)
 		}
 		if closing {

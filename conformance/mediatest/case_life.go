@@ -219,7 +219,7 @@ func caseWait(p *probe) {
 	none := func(results <-chan result) {
 		select {
 		case r := <-results:
-			p.Broken("%s returned (%v) while the store was paused, and should wait", r.method, r.err)
+			p.Fatal("%s returned (%v) while the store was paused, and should wait", r.method, r.err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

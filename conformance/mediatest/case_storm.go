@@ -4,7 +4,6 @@ package mediatest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
@@ -46,19 +46,29 @@ func storm(p *probe, policy lifecycle.Policy) {
 	s := p.openIn(dir, o)
 	inForce := media.NoLimits().WithMaxFileSize(limit)
 	s.policy(inForce)
+	var writers []*stormWriter
 	var over atomic.Bool
+	// A storm is over when it has blown for long enough, and every writer has met it.
+	enough := func(pauses int) bool {
+		for _, w := range writers {
+			if w.done.Load() < 30 || policy == lifecycle.Fail && w.stopped.Load() < 3 {
+				return false
+			}
+		}
+		return pauses >= tier.Count(20, 600, 6000)
+	}
 	seed, pauses := rand.Uint64(), 0
 	all := []func(){func() {
 		defer over.Store(true)
-		pauses = pauser(p, s, rand.New(rand.NewPCG(seed, 0)))
+		pauses = p.Storm(s, rand.New(rand.NewPCG(seed, 0)), enough)
 	}}
-	var writers []*stormWriter
 	for i := range 3 {
 		w := &stormWriter{p: p, s: s, r: rand.New(rand.NewPCG(seed, uint64(i+1))), number: i, m: &model{now: func() int64 { return 0 }, policy: inForce}}
 		writers = append(writers, w)
 		all = append(all, func() {
-			for n := 0; (!over.Load() || n < 30) && !p.Over(); n++ {
+			for !over.Load() && !p.Over() {
 				w.step()
+				w.done.Add(1)
 			}
 			w.finish()
 		})
@@ -103,61 +113,6 @@ func storm(p *probe, policy lifecycle.Policy) {
 	p.Note("%d pauses", pauses)
 }
 
-// pauser pauses and resumes in all ways that there are, and leaves the store active. It returns how many pauses there were.
-func pauser(p *probe, s *subject, r *rand.Rand) (pauses int) {
-	begun := time.Now()
-	for pauses < tier.Count(40, 600, 6000) && !p.Over() && time.Since(begun) < p.Soon {
-		pauses++
-		ctx, cancel := p.Ctx, context.CancelFunc(func() {})
-		var overtaking <-chan struct{}
-		switch r.IntN(6) {
-		case 0: // whose time is over before it begins: interrupts and severs at once
-			ctx, cancel = context.WithDeadline(p.Ctx, time.Now().Add(-time.Second))
-		case 1, 2:
-			ctx, cancel = context.WithTimeout(p.Ctx, time.Duration(r.IntN(3000))*time.Microsecond)
-		case 3: // overtaken by a Resume
-			after := time.Duration(r.IntN(1000)) * time.Microsecond
-			overtaking = p.Go(func() { time.Sleep(after); _ = s.Resume(p.Ctx) })
-		}
-		err := s.Pause(ctx)
-		cancel()
-		held := (*lifecycle.HeldError)(nil)
-		if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) && !errors.Is(err, context.DeadlineExceeded) {
-			p.Broken("Pause returned: %v", err)
-		}
-		if overtaking != nil {
-			<-overtaking
-		}
-		if r.IntN(4) == 0 {
-			time.Sleep(time.Duration(r.IntN(500)) * time.Microsecond) // paused for a while
-		}
-		p.Eventually("a store that was paused can be resumed", func() bool {
-			err := s.Resume(p.Ctx)
-			if err != nil && !errors.As(err, &held) && !errors.Is(err, lifecycle.ErrSuperseded) {
-				p.Fatal("Resume returned: %v", err)
-			}
-			return err == nil && s.State() == lifecycle.Active
-		})
-		time.Sleep(time.Duration(r.IntN(2000)) * time.Microsecond) // work for a while
-	}
-	return pauses
-}
-
-// through repeats an operation until no pause was in its way. notDone is called after each time that one was.
-func (p *probe) through(what string, do func() error, notDone func()) {
-	for !p.Over() {
-		err := do()
-		if err == nil {
-			return
-		}
-		if !ofPause(err) {
-			p.Fatal("%s, under a storm of pauses, returned: %v", what, err)
-		}
-		notDone()
-		time.Sleep(20 * time.Microsecond)
-	}
-}
-
 // stormWriter changes contents of its own, and keeps a model of them.
 type stormWriter struct {
 	p      *probe
@@ -172,6 +127,8 @@ type stormWriter struct {
 	reader media.Reader
 	of     *modelContent
 	at     int
+
+	done, stopped atomic.Int64 // steps, and how often a pause was in the way of one
 }
 
 func (w *stormWriter) requests() (all []media.Request) {
@@ -196,11 +153,12 @@ func (w *stormWriter) data() ([]byte, bool) {
 
 // nothing checks, after an operation that a pause was in the way of, that it has not happened to these.
 func (w *stormWriter) nothing(what string, all ...media.Request) {
+	w.stopped.Add(1)
 	for _, r := range all {
 		c := w.m.find(r)
 		var info media.Info
 		found := false
-		w.p.through("Info", func() (err error) { info, found, err = w.s.Info(w.p.Ctx, r); return err }, func() {})
+		w.p.Through("Info", func() (err error) { info, found, err = w.s.Info(w.p.Ctx, r); return err }, func() {})
 		if w.p.Over() {
 			return
 		}
@@ -216,7 +174,7 @@ func (w *stormWriter) nothing(what string, all ...media.Request) {
 
 // do does an operation that changes these until no pause is in its way.
 func (w *stormWriter) do(what string, op func() error, all ...media.Request) {
-	w.p.through(what, op, func() { w.nothing(what, all...) })
+	w.p.Through(what, op, func() { w.nothing(what, all...) })
 }
 
 func (w *stormWriter) step() {
@@ -269,7 +227,7 @@ func (w *stormWriter) step() {
 	case 9:
 		var data []byte
 		found := false
-		p.through("Get", func() (err error) { data, found, err = s.Get(ctx, r); return err }, func() {})
+		p.Through("Get", func() (err error) { data, found, err = s.Get(ctx, r); return err }, func() {})
 		w.compare("Get", r, data, found)
 	}
 }
@@ -308,7 +266,7 @@ func (w *stormWriter) write() {
 		w.m.add(w.slowTo, w.slowly, true)
 		var data []byte
 		found := false
-		p.through("Get", func() (err error) { data, found, err = s.Get(ctx, w.slowTo); return err }, func() {})
+		p.Through("Get", func() (err error) { data, found, err = s.Get(ctx, w.slowTo); return err }, func() {})
 		w.compare("Get after Commit", w.slowTo, data, found)
 		w.giveUp()
 	case 1:
@@ -318,7 +276,7 @@ func (w *stormWriter) write() {
 		piece := marked(w.stored, []int{8, 3000, 64 * kib, 64*kib + 5, 200 * kib}[w.r.IntN(5)])
 		for len(piece) > 0 && !p.Over() {
 			n, err := w.slow.Write(piece)
-			if err != nil && !ofPause(err) || n < 0 || n > len(piece) || err == nil && n < len(piece) {
+			if err != nil && !trial.OfPause(err) || n < 0 || n > len(piece) || err == nil && n < len(piece) {
 				p.Fatal("Write of %d bytes, under a storm of pauses, returned %d, %v", len(piece), n, err)
 			}
 			w.slowly, piece = append(w.slowly, piece[:n]...), piece[n:]
@@ -340,7 +298,7 @@ func (w *stormWriter) read() {
 	p, s, ctx := w.p, w.s, w.p.Ctx
 	if w.reader == nil {
 		r := w.request()
-		p.through("Open", func() (err error) { w.reader, err = s.Open(ctx, r); return err }, func() {})
+		p.Through("Open", func() (err error) { w.reader, err = s.Open(ctx, r); return err }, func() {})
 		c := w.m.find(r)
 		switch {
 		case p.Over():
@@ -361,7 +319,7 @@ func (w *stormWriter) read() {
 		}
 		w.endRead()
 		return
-	case err != nil && !ofPause(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+	case err != nil && !trial.OfPause(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		p.Fatal("Read, under a storm of pauses, returned: %v", err)
 	}
 	if !bytes.Equal(buf[:n], w.of.data[w.at:w.at+n]) {
@@ -406,7 +364,7 @@ func keeper(p *probe, s *subject, over *atomic.Bool) {
 				return err
 			}},
 		} {
-			p.through(op.name, op.do, func() {})
+			p.Through(op.name, op.do, func() {})
 		}
 		if generation != uint64(n+1) && !p.Over() {
 			p.Fatal("%d holders have had a lease, one after another, and its generation is %d", n+1, generation)
@@ -422,58 +380,46 @@ func caseInterrupted(p *probe) {
 	s.policy(media.NoLimits())
 	r, uri := file("a"), mxc("many")
 	small, large := bytesOf(1, 1000), bytesOf(2, 3*mib)
-	cut := 0
-	// during pauses in the midst of a call, and returns what that returned.
-	during := func(what string, round int, do func() error) error {
-		result := make(chan error, 1)
-		p.Go(func() { result <- do() })
-		time.Sleep(time.Duration(rand.IntN(8<<(3*(round%4)))) * time.Microsecond) // a moment of its work; which one does not matter
-		ctx, cancel := context.WithTimeout(p.Ctx, time.Millisecond)
-		err := s.Pause(ctx)
-		cancel()
-		held := (*lifecycle.HeldError)(nil)
-		if err != nil && !errors.As(err, &held) && !errors.Is(err, context.DeadlineExceeded) {
-			p.Broken("Pause during %s returned: %v", what, err)
+	cut, took := 0, map[string]time.Duration{} // how long each takes, so that the moments are those of its work
+	// during pauses in the midst of a call, and does it again, which is another one, where that was cut off. So it is done at the end.
+	during := func(what string, do func() error, unchanged func(), again func()) {
+		if p.CutOff(s, what, took[what], do) == nil {
+			return
 		}
-		err = <-result
-		p.Eventually("a store that was paused can be resumed", func() bool { return s.Resume(p.Ctx) == nil })
-		if err != nil && !ofPause(err) {
-			p.Broken("%s that a pause has cut off returned: %v", what, err)
-		}
-		if err != nil {
-			cut++
-		}
-		return err
+		cut++
+		unchanged()
+		begun := time.Now()
+		again()
+		took[what] = time.Since(begun)
 	}
-	for round := range tier.Count(4, 40, 400) {
+	for range tier.Count(4, 40, 400) {
 		if p.Over() {
 			return
 		}
 		s.add(r, small)
-		if during("a large Add", round, func() error { return second(s.Add(p.Ctx, r, large, kept)) }) != nil {
+		during("a large Add", func() error { return second(s.Add(p.Ctx, r, large, kept)) }, func() {
 			s.has(r, small)
 			s.obeys(r)
 			s.counts("after an Add that was cut off", media.Stats{Contents: 1, Bytes: 1000})
-			s.add(r, large, kept)
-		}
+		}, func() { s.add(r, large, kept) })
 		s.everyWay(r, large)
 
 		s.add(r, small)
 		w := s.create(r, kept)
 		taken := 0
-		if during("a large Write", round, func() (err error) { taken, err = w.Write(large); return err }) != nil {
+		during("a large Write", func() (err error) { taken, err = w.Write(large); return err }, func() {
 			if taken < 0 || taken > len(large) {
 				p.Fatal("Write returned that it has taken %d bytes of %d", taken, len(large))
 			}
 			s.has(r, small)
+		}, func() {
 			p.write(w, large[taken:], mib)
-		} else if taken != len(large) {
+			taken = len(large)
+		})
+		if taken != len(large) {
 			p.Broken("Write returned no error, and %d of %d bytes", taken, len(large))
 		}
-		if during("a Commit", round, func() error { return second(w.Commit()) }) != nil {
-			s.has(r, small)
-			p.commit(w)
-		}
+		during("a Commit", func() error { return second(w.Commit()) }, func() { s.has(r, small) }, func() { p.commit(w) })
 		s.everyWay(r, large)
 		s.counts("after Write and Commit, and pauses,", media.Stats{Contents: 1, Bytes: int64(len(large)), Ignoring: 1})
 
@@ -481,10 +427,9 @@ func caseInterrupted(p *probe) {
 		for i := range many {
 			s.add(media.Thumbnail(uri, i, i), small)
 		}
-		if during("RemoveForURI", round, func() error { return s.RemoveForURI(p.Ctx, uri) }) != nil {
+		during("RemoveForURI", func() error { return s.RemoveForURI(p.Ctx, uri) }, func() {
 			s.counts("after a RemoveForURI that was cut off", media.Stats{Contents: many + 1, Bytes: int64(len(large) + many*len(small)), Ignoring: 1})
-			p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, uri))
-		}
+		}, func() { p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, uri)) })
 		s.noneOf(uri)
 		p.Must("Remove", s.Remove(p.Ctx, r))
 	}

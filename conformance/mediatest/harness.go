@@ -25,7 +25,7 @@ type Harness struct {
 	// conformance's capabilities Gate, Files and Encryption count here. What is not named is checked.
 	Without map[conformance.Capability]string
 
-	// Limit is after how long a case counts as hanging. Default two minutes.
+	// Limit is after how long a case counts as hanging. Default two minutes, and more in the tiers with bigger counts.
 	Limit time.Duration
 }
 

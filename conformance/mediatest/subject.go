@@ -5,7 +5,6 @@ package mediatest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -360,11 +359,6 @@ func (s *subject) everyWay(r media.Request, data []byte) {
 	}
 	s.p.reads(name(r), in, data)
 	s.p.Must("Close of a Reader", in.Close())
-}
-
-// ofPause tells whether an operation returned this because a pause was in its way: it has not happened.
-func ofPause(err error) bool {
-	return errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted)
 }
 
 // state checks the state, which a store reports at every moment.

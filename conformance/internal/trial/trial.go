@@ -7,16 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quiesce-go/quiesce/internal/tier"
 )
 
 // Case is what a trial is about.
 type Case struct {
 	Name    string
 	Promise string        // what a store promises
-	Limit   time.Duration // after which the case counts as hanging; default two minutes
+	Limit   time.Duration // after which the case counts as hanging; default two minutes, and more in tiers with bigger counts
 	NewDir  func() string // makes a directory of its own
 }
 
@@ -25,6 +28,7 @@ type Finding struct {
 	Case    string // its name
 	Promise string
 	Saw     string // what was seen instead
+	Late    bool   // the case has not ended in time, which may have any reason
 }
 
 // Error explains the finding to somebody who knows neither the store nor the suite.
@@ -37,6 +41,21 @@ func (f *Finding) Error() string {
 type Result struct {
 	Findings []*Finding
 	Notes    []string
+}
+
+// Found tells whether something was found but that the case was late.
+func (r *Result) Found() bool {
+	return slices.ContainsFunc(r.Findings, func(f *Finding) bool { return !f.Late })
+}
+
+// Search runs a case until something is Found, at most for so long, but once at
+// least: what is there to be found only by chance is found then, too.
+func Search(patience time.Duration, run func() *Result) *Result {
+	for begun := time.Now(); ; {
+		if r := run(); r.Found() || time.Since(begun) > patience {
+			return r
+		}
+	}
 }
 
 // T is one case that runs. Its methods may be called from any goroutine; those
@@ -57,11 +76,11 @@ type T struct {
 // waiting, and shows all goroutines, when it hangs.
 func Run(ctx context.Context, cs Case, fn func(*T)) *Result {
 	if cs.Limit <= 0 {
-		cs.Limit = 2 * time.Minute
+		cs.Limit = tier.Duration(2*time.Minute, 10*time.Minute, 2*time.Hour)
 	}
 	ctx, cancel := context.WithTimeout(ctx, cs.Limit)
 	defer cancel()
-	t := &T{Ctx: ctx, Clock: newClock(), Soon: cs.Limit / 4, cs: cs}
+	t := &T{Ctx: ctx, Clock: newClock(), Soon: min(cs.Limit/4, 30*time.Second), cs: cs}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -73,9 +92,12 @@ func Run(ctx context.Context, cs Case, fn func(*T)) *Result {
 	defer watchdog.Stop()
 	select {
 	case <-done:
+		if ctx.Err() != nil { // loops that have ended early for that have tested nothing
+			t.late("the case has ended only when its time of %v was over", cs.Limit)
+		}
 	case <-watchdog.C:
 		buf := make([]byte, 1<<20)
-		t.Broken("the case has not ended after %v: something hangs. All goroutines:\n%s", cs.Limit, buf[:runtime.Stack(buf, true)])
+		t.late("the case has not ended after %v: something hangs. All goroutines:\n%s", cs.Limit, buf[:runtime.Stack(buf, true)])
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,8 +108,11 @@ func Run(ctx context.Context, cs Case, fn func(*T)) *Result {
 const maxFindings = 12
 
 // Broken records that the promise was broken, and goes on.
-func (t *T) Broken(format string, args ...any) {
-	saw := fmt.Sprintf(format, args...)
+func (t *T) Broken(format string, args ...any) { t.found(false, fmt.Sprintf(format, args...)) }
+
+func (t *T) late(format string, args ...any) { t.found(true, fmt.Sprintf(format, args...)) }
+
+func (t *T) found(late bool, saw string) {
 	if limit := 16 << 10; len(saw) > limit {
 		saw = saw[:limit] + "…"
 	}
@@ -102,7 +127,7 @@ func (t *T) Broken(format string, args ...any) {
 		}
 	}
 	if len(t.result.Findings) < maxFindings {
-		t.result.Findings = append(t.result.Findings, &Finding{t.cs.Name, t.cs.Promise, saw})
+		t.result.Findings = append(t.result.Findings, &Finding{t.cs.Name, t.cs.Promise, saw, late})
 	}
 }
 

@@ -93,3 +93,37 @@ func TestRapidly(t *testing.T) {
 		}
 	}
 }
+
+// TestLate: a case that ends quietly when its time is over has not shown anything.
+func TestLate(t *testing.T) {
+	r := run(10*time.Millisecond, func(t *T) {
+		for !t.Over() {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	saw(t, r, "when its time of 10ms was over")
+	if r.Found() {
+		t.Error("that a case was late counts as something that it has found")
+	}
+}
+
+// TestSearch: what is found by chance is searched for until it is found, and no longer than was said.
+func TestSearch(t *testing.T) {
+	runs := 0
+	r := Search(time.Hour, func() *Result {
+		runs++
+		return run(time.Minute, func(t *T) {
+			if runs == 5 {
+				t.Broken("the needle")
+			}
+		})
+	})
+	saw(t, r, "the needle")
+	if runs != 5 {
+		t.Errorf("what the fifth run has found was searched for in %d runs", runs)
+	}
+	runs = 0
+	if r := Search(0, func() *Result { runs++; return run(time.Minute, func(*T) {}) }); r.Found() || runs != 1 {
+		t.Errorf("in %d runs something was found, or not: %v; one was to be run, and finds nothing", runs, r.Found())
+	}
+}
