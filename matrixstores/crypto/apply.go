@@ -32,8 +32,8 @@ type Tx interface {
 	// AddMessageHash does nothing where it is there already.
 	AddMessageHash(h *MessageHash) (added bool, err error)
 
-	// DeleteRequestFor removes the request that asks for this, whatever its id.
-	DeleteRequestFor(i RequestInfo) error
+	// DeleteRequestFor removes the request that asks for this, unless it has this id.
+	DeleteRequestFor(i RequestInfo, but string) error
 	PutRequest(r *KeyRequest) error
 
 	Withheld(k SessionKey) (*Withheld, error)
@@ -152,7 +152,7 @@ func (c *Changes) applySessions(t Tx) error {
 
 func (c *Changes) applyRequests(t Tx) error {
 	err := putAll(c.KeyRequests, func(r *KeyRequest) error {
-		if err := t.DeleteRequestFor(r.Info); err != nil {
+		if err := t.DeleteRequestFor(r.Info, r.ID); err != nil {
 			return err
 		}
 		return t.PutRequest(r)

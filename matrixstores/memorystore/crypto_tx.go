@@ -230,9 +230,9 @@ func (t *cryptoTx) AddMessageHash(h *crypto.MessageHash) (added bool, err error)
 }
 
 // DeleteRequestFor is a step of SaveChanges.
-func (t *cryptoTx) DeleteRequestFor(i crypto.RequestInfo) error {
+func (t *cryptoTx) DeleteRequestFor(i crypto.RequestInfo, but string) error {
 	row, there, err := cryptoRequests.First(t.t, "other", textKey(string(i.Key())))
-	if err != nil || !there {
+	if err != nil || !there || bytes.Equal(row.id, textKey(but)) {
 		return err
 	}
 	return cryptoRequests.Delete(t.t, row)
