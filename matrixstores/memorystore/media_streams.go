@@ -184,14 +184,14 @@ func (m *Media) Open(ctx context.Context, r media.Request) (media.Reader, error)
 
 // Read reads from one piece; see media.Reader.
 func (r *reader) Read(p []byte) (n int, err error) {
-	switch {
-	case r.closed:
+	if r.closed {
 		return 0, r.m.failed("read", media.ErrReaderClosed)
-	case len(p) == 0:
-		return 0, nil
 	}
 	err = r.m.db.Read(r.ctx, func(t *memory.Txn) error {
-		if r.at >= r.row.size {
+		switch {
+		case len(p) == 0:
+			return nil
+		case r.at >= r.row.size:
 			return io.EOF
 		}
 		_, there, err := contents.First(t, "number", key{}.number(r.row.number))
@@ -205,6 +205,8 @@ func (r *reader) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	case err != nil:
 		return 0, r.m.failed("read", err)
+	case len(p) == 0:
+		return 0, nil
 	}
 	n = copy(p, r.row.data[r.at/pieceSize][r.at%pieceSize:])
 	r.at += int64(n)

@@ -308,3 +308,22 @@ func TestAPauseThatIsHeldNamesTheStore(t *testing.T) {
 	must(t, <-done)
 	must(t, s.Pause(t.Context()))
 }
+
+// TestAReadOfNothingIsRefused: a Read without room for a byte is an operation all the same, which a paused store refuses.
+func TestAReadOfNothingIsRefused(t *testing.T) {
+	m := openMedia(t, memorystore.MediaConfig{Config: memorystore.Config{Strict: true}})
+	r := media.File("mxc://example.org/a")
+	_, err := m.Add(t.Context(), r, []byte("content"), media.AddOptions{})
+	must(t, err)
+	in, err := m.Open(t.Context(), r)
+	must(t, err)
+	for _, want := range []error{nil, lifecycle.ErrPaused, nil} {
+		if want != nil {
+			must(t, m.Pause(t.Context()))
+		}
+		if n, err := in.Read(nil); n != 0 || !errors.Is(err, want) {
+			t.Errorf("a Read of no bytes returned %d, %v; want 0, %v", n, err, want)
+		}
+		must(t, m.Resume(t.Context()))
+	}
+}

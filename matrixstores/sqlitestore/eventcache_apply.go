@@ -36,7 +36,11 @@ const (
 // Apply applies updates; see eventcache.Chunks.
 func (s Events) Apply(ctx context.Context, list eventcache.LinkedChunkID, updates []eventcache.Update) error {
 	err := list.Check()
-	if err == nil && len(updates) > 0 {
+	switch {
+	case err != nil:
+	case len(updates) == 0:
+		err = s.admitted(ctx)
+	default:
 		err = s.update(ctx, func(t *tx) error {
 			a := applier{tx: t, list: list, chunks: map[eventcache.ChunkID]*chunkState{}}
 			var err error

@@ -49,7 +49,11 @@ func (s Events) SaveEvents(ctx context.Context, room id.RoomID, events ...eventc
 			err = events[i].Check()
 		}
 	}
-	if err == nil && len(events) > 0 {
+	switch {
+	case err != nil:
+	case len(events) == 0:
+		err = s.admitted(ctx)
+	default:
 		err = s.update(ctx, func(t *tx) error {
 			n, err := t.makeRoom(room)
 			for i := range events {
@@ -213,7 +217,11 @@ func (t *tx) findEvents(room id.RoomID, f eventcache.Filter) ([]numbered, error)
 // FindRelations returns the events that relate to one; see eventcache.Events.
 func (s Events) FindRelations(ctx context.Context, room id.RoomID, to id.EventID, types []event.RelationType) (found []eventcache.Related, err error) {
 	err = checkRoom(room)
-	if err == nil && to != "" && (types == nil || len(types) > 0) {
+	switch {
+	case err != nil:
+	case to == "", types != nil && len(types) == 0:
+		err = s.admitted(ctx)
+	default:
 		err = s.view(ctx, func(t *tx) error {
 			found, err = t.relations(room, to, types)
 			return err
@@ -277,7 +285,11 @@ func (t *tx) relations(room id.RoomID, to id.EventID, types []event.RelationType
 // FindDuplicates returns where events are in a linked chunk; see eventcache.Chunks.
 func (s Events) FindDuplicates(ctx context.Context, list eventcache.LinkedChunkID, ids []id.EventID) (places []eventcache.Place, err error) {
 	err = list.Check()
-	if err == nil && len(ids) > 0 {
+	switch {
+	case err != nil:
+	case len(ids) == 0:
+		err = s.admitted(ctx)
+	default:
 		err = s.view(ctx, func(t *tx) error {
 			n, room, err := t.list(list)
 			if err != nil || n == 0 {

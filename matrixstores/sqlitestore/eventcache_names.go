@@ -60,6 +60,12 @@ func (s Events) update(ctx context.Context, fn func(*tx) error) error {
 	return s.db.Update(ctx, func(c *sqlite.Conn) error { return fn(&tx{Events: s, ctx: ctx, c: c}) })
 }
 
+// admitted returns the error of an operation that a pause would refuse, for
+// those that find nothing to do in the database.
+func (s Events) admitted(ctx context.Context) error {
+	return s.view(ctx, func(*tx) error { return nil })
+}
+
 // number runs a query for one number, which is 0 where there is no row.
 func (t *tx) number(query string, args ...any) (n int64, err error) {
 	err = t.c.QueryRow(t.ctx, query, args...).Scan(&n)

@@ -119,6 +119,9 @@ func (t *tx) exportList(l numberedList, enc *eventcache.Encoder) error {
 // Import reads a room; see eventcache.Transfer. It is one transaction, which a
 // slow reader makes a long one.
 func (s Events) Import(ctx context.Context, r io.Reader) (room id.RoomID, err error) {
+	if err := s.admitted(ctx); err != nil { // before anything is taken from the reader
+		return "", s.failed("import a room", err)
+	}
 	dec := eventcache.NewDecoder(r)
 	if room, err = dec.Room(); err == nil {
 		err = s.update(ctx, func(t *tx) error { return t.importAll(room, dec) })

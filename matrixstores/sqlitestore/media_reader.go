@@ -48,15 +48,15 @@ func (m *Media) Open(ctx context.Context, r media.Request) (media.Reader, error)
 
 // Read reads from one chunk; see media.Reader.
 func (r *mediaReader) Read(p []byte) (n int, err error) {
-	switch {
-	case r.closed:
+	if r.closed {
 		return 0, r.m.failed("read", media.ErrReaderClosed)
-	case len(p) == 0:
-		return 0, nil
 	}
-	if r.at >= r.size {
-		if err := r.m.admittedFast(r.ctx); err != nil {
+	if len(p) == 0 || r.at >= r.size {
+		switch err := r.m.admittedFast(r.ctx); {
+		case err != nil:
 			return 0, r.m.failed("read", err)
+		case len(p) == 0:
+			return 0, nil
 		}
 		return 0, io.EOF
 	}
