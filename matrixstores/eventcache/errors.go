@@ -50,7 +50,7 @@ var (
 
 // ErrBroken is returned when what is stored is no chain of chunks: one that
 // has no end, an item in no chunk. No update makes one; it takes a damaged file, or somebody
-// else who has written into it. ClearEvents, or Clear, makes the linked chunk usable again.
+// else who has written into it. ClearRoom, or Clear, makes the linked chunk usable again.
 var ErrBroken = errors.New("the stored linked chunk is damaged")
 
 // UpdateError is returned by Store.Apply, and by a LinkedChunk, for an update that does not fit to

@@ -20,7 +20,7 @@ package eventcache
 // An export of nothing is one line, the first, with the end in it.
 //
 // A string that is no valid UTF-8 is written as {"base64":"…"}. The JSON of an event stands in
-// its line as it is, or, where it is not one line of UTF-8, in "raw_base64" instead
+// its line as it is, or, where it is not one line of UTF-8 or is nested in thousands of levels, in "raw_base64" instead
 // of "raw": it is the same bytes when it is read again.
 
 import (

@@ -48,6 +48,34 @@ func (t *exactText) UnmarshalJSON(b []byte) error {
 	}
 }
 
+// maxLevels is in how many levels JSON may be nested that is put into other JSON as it is. encoding/json reads and writes no
+// more than 10,000, and a line has some of its own around what it carries.
+const maxLevels = 9_000
+
+// deep says whether JSON is nested in more than maxLevels.
+func deep(j []byte) bool {
+	if bytes.Count(j, []byte{'{'})+bytes.Count(j, []byte{'['}) <= maxLevels {
+		return false // as nearly always
+	}
+	level, text := 0, false
+	for i := 0; i < len(j); i++ {
+		switch c := j[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{', c == '[':
+			if level++; level > maxLevels {
+				return true
+			}
+		case c == '}', c == ']':
+			level--
+		}
+	}
+	return false
+}
+
 // exactJSON is JSON within JSON, or any other bytes in its place.
 type exactJSON []byte
 
@@ -56,7 +84,7 @@ var sealedPrefix = []byte(`{"base64":`)
 // MarshalJSON leaves as it is what json.Marshal will not touch either, and what
 // cannot be taken for sealed bytes.
 func (j exactJSON) MarshalJSON() ([]byte, error) {
-	if bytes.HasPrefix(j, sealedPrefix) || !utf8.Valid(j) || bytes.ContainsAny(j, "<>&\u2028\u2029") {
+	if bytes.HasPrefix(j, sealedPrefix) || !utf8.Valid(j) || bytes.ContainsAny(j, "<>&\u2028\u2029") || deep(j) {
 		return json.Marshal(sealedBytes{j})
 	}
 	var compact bytes.Buffer
@@ -237,7 +265,7 @@ func eventLine(e *Event) ([]byte, error) {
 		ID: exactText(e.ID), Type: exactText(e.Type), Session: exactText(e.Session),
 		RelatesTo: exactText(e.RelatesTo), RelType: exactText(e.RelType), Meta: e.Meta,
 	}
-	asIs := len(e.Raw) > 0 && e.Raw[0] == '{' && e.Raw[len(e.Raw)-1] == '}' && utf8.Valid(e.Raw) && !bytes.ContainsAny(e.Raw, "\n\r")
+	asIs := len(e.Raw) > 0 && e.Raw[0] == '{' && e.Raw[len(e.Raw)-1] == '}' && utf8.Valid(e.Raw) && !bytes.ContainsAny(e.Raw, "\n\r") && !deep(e.Raw)
 	if !asIs {
 		out.RawBase64 = e.Raw
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -251,6 +252,38 @@ func TestMetaIsTheSameFromItsJSON(t *testing.T) {
 		} else if diff := cmp.Diff(m, back); diff != "" {
 			t.Errorf("%s: from %s comes another Meta:\n%s", name, b, diff)
 		}
+	}
+}
+
+// nested is JSON that is nested in so many levels.
+func nested(levels int) json.RawMessage {
+	return json.RawMessage(strings.Repeat(`{"a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1))
+}
+
+// TestNoJSONIsTooDeepForAnExport: encoding/json reads 10,000 levels, and a line has some of its own around what it carries.
+func TestNoJSONIsTooDeepForAnExport(t *testing.T) {
+	const deepest = 10_000
+	for _, levels := range []int{8_000, 9_000, 9_001, deepest - 6, deepest - 5, deepest - 4, deepest - 3, deepest - 2, deepest - 1, deepest} {
+		raw := nested(levels)
+		meta := &eventcache.Meta{Decrypted: &eventcache.Decrypted{Original: raw}, PushActions: []json.RawMessage{raw}}
+		var want []eventcache.ExportLine
+		for i, e := range []eventcache.Event{{Raw: raw}, {Raw: json.RawMessage(`{}`), Meta: meta}, {Raw: raw, Meta: meta}} {
+			e.ID = id.EventID(fmt.Sprint("$", i))
+			if err := e.Check(); err != nil {
+				t.Fatalf("an event of %d levels is refused, which this test is to export: %v", levels, err)
+			}
+			want = append(want, eventcache.ExportEvent{Event: e})
+		}
+		_, got, err := read(bytes.NewReader(write(t, "!r", want...)))
+		if err != nil {
+			t.Errorf("an export of events of %d levels was written, and cannot be read: %v", levels, err)
+		} else if !reflect.DeepEqual(want, got) { // cmp looks at every byte
+			t.Errorf("an export of events of %d levels says something else than was written into it", levels)
+		}
+	}
+	brackets := json.RawMessage(`{"a":"` + strings.Repeat(`[{\"`, deepest) + `"}`)
+	if b := write(t, "!r", eventcache.ExportEvent{Event: eventcache.Event{ID: "$a", Raw: brackets}}); !bytes.Contains(b, brackets) {
+		t.Error("brackets within a text are no levels, and the JSON of the event does not stand in its line as it is")
 	}
 }
 

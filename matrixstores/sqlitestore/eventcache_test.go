@@ -1,9 +1,13 @@
 package sqlitestore_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +46,32 @@ func TestDamagedEventIsADecodeError(t *testing.T) {
 			if e, found, err := s.FindEvent(ctx, room, "$event-3"); err != nil || !found || string(e.Raw) != string(message(3).Raw) {
 				t.Errorf("an event that was stored in the place of a damaged one is not found: %v, %v, %v", e, found, err)
 			}
+		}
+	})
+}
+
+// TestDeepJSONIsStored: what is as deep as JSON can be is stored, beside an event as well as in it.
+func TestDeepJSONIsStored(t *testing.T) {
+	const room, levels = "!a:example.org", 10_000
+	deep := json.RawMessage(strings.Repeat(`[`, levels-1) + `{}` + strings.Repeat(`]`, levels-1))
+	e := eventcache.Event{
+		ID: "$deep", Raw: json.RawMessage(`{"a":` + string(deep[1:len(deep)-1]) + `}`),
+		Meta: &eventcache.Meta{Decrypted: &eventcache.Decrypted{Original: deep}, PushActions: []json.RawMessage{deep}},
+	}
+	onVariants(t, func(t *testing.T, engine sqlite.Engine, secret secret.Secret) {
+		s := openEventCache(t, engine, secret)
+		must(t, s.Apply(ctx, eventcache.Room(room), []eventcache.Update{
+			eventcache.NewItemsChunk{New: 1}, eventcache.PushItems{At: eventcache.Position{Chunk: 1}, Items: []eventcache.Event{e}},
+		}))
+		if got, found, err := s.FindEvent(ctx, room, e.ID); err != nil || !found || !reflect.DeepEqual(got, e) {
+			t.Errorf("an event whose JSON has %d levels is not the same again: it is found %v, %v", levels, found, err)
+		}
+		var before, after bytes.Buffer
+		must(t, s.Export(ctx, room, &before))
+		must(t, last(s.Import(ctx, bytes.NewReader(before.Bytes()))))
+		must(t, s.Export(ctx, room, &after))
+		if !bytes.Equal(after.Bytes(), before.Bytes()) {
+			t.Error("an event that is nested deeply is another one after an import of its export")
 		}
 	})
 }

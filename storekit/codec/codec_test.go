@@ -140,6 +140,25 @@ func TestEverythingIsLockedUntilTheCipherIsThere(t *testing.T) {
 	}
 }
 
+// TestWhatForgotItsKeysSaysWhy: an operation that has got hold of the cipher before a pause made it forget its keys is told of the
+// pause, as one that comes too late to get it.
+func TestWhatForgotItsKeysSaysWhy(t *testing.T) {
+	why := errors.New("the store is paused")
+	locked, late := codec.New(newCipher(t)), codec.New(newCipher(t))
+	locked.Lock(why)
+	late.Lock(why)
+	forgotten := newCipher(t)
+	must(t, late.Use(forgotten))
+	forgotten.Forget()
+	for state, c := range map[string]*codec.Codec{"without the cipher": locked, "with a cipher that has forgotten its keys": late} {
+		for name, call := range calls {
+			err := call(c)
+			wantError(t, state+": "+name, err, secret.ErrLocked)
+			wantError(t, state+": "+name, err, why)
+		}
+	}
+}
+
 func TestAPlainStoreNeverBecomesEncrypted(t *testing.T) {
 	c := new(codec.Codec)
 	wantError(t, "Use", c.Use(newCipher(t)), codec.ErrPlain)

@@ -59,7 +59,7 @@ func KeyList[K ~string | ~[]byte](c *Codec, table string, keys []K) (string, err
 		raw = append(raw[:0], key...)
 		hash, err := cipher.HashKey(table, raw)
 		if err != nil {
-			return "", err
+			return "", c.locked(err)
 		}
 		list.add(hash[:])
 	}
