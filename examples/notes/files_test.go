@@ -59,7 +59,7 @@ func TestNothingOfANoteIsInTheFiles(t *testing.T) {
 func found(t *testing.T, cfg storekit.Config, when string, plain bool, files ...string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNothingOfANoteIsInTheFiles$")
-	cmd.Env = append(os.Environ(), lookIn+"="+filepath.Dir(cfg.Database.Path))
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", lookIn+"="+filepath.Dir(cfg.Database.Path))
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
