@@ -159,7 +159,7 @@ func readAll(ctx context.Context, r io.Reader) (room id.RoomID, lines []eventcac
 		}
 		lines = append(lines, line)
 	}
-	return "", nil, fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
+	return "", nil, fmt.Errorf("%w: %w: %w", lifecycle.ErrInterrupted, ctx.Err(), context.Cause(ctx))
 }
 
 func importAll(t *memory.Txn, room id.RoomID, now int64, lines []eventcache.ExportLine) error {

@@ -137,3 +137,28 @@ func TestAnImportThatIsRefusedReadsNothing(t *testing.T) {
 		t.Errorf("the same Import after the Resume returned %q, %v", got, err)
 	}
 }
+
+// endsAt is a reader whose context ends when it is read from.
+type endsAt struct {
+	io.Reader
+	end context.CancelCauseFunc
+	why error
+}
+
+func (e endsAt) Read(p []byte) (int, error) { e.end(e.why); return e.Reader.Read(p) }
+
+// An Import whose context ends says so as every operation that was interrupted.
+func TestAnImportWhoseContextEndsIsInterrupted(t *testing.T) {
+	s := openEventCache(t, memorystore.EventCacheConfig{})
+	must(t, s.SaveEvents(t.Context(), room, manyEvents(3)...))
+	var export bytes.Buffer
+	must(t, s.Export(t.Context(), room, &export))
+	ctx, end := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	_, err := s.Import(ctx, endsAt{&export, end, why})
+	for _, want := range []error{lifecycle.ErrInterrupted, context.Canceled, why} {
+		if !errors.Is(err, want) {
+			t.Errorf("an Import whose context has ended returned %v; want what matches %v", err, want)
+		}
+	}
+}

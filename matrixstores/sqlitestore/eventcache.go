@@ -38,6 +38,7 @@ type Events struct {
 	codec *codec.Codec
 	now   func() int64
 	name  string
+	ahead int64 // importAhead, but in tests
 }
 
 var (
@@ -78,7 +79,7 @@ func OpenEventCache(ctx context.Context, cfg EventCacheConfig) (*EventCache, err
 	if err != nil {
 		return nil, err
 	}
-	s := &EventCache{base: b, Events: Events{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name()}}
+	s := &EventCache{base: b, Events: Events{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name(), ahead: importAhead}}
 	if policy.Every > 0 {
 		_, err := s.Job(job.Job{Name: s.Name() + ": clean up", Every: policy.Every, First: policy.Every / 8, Run: func(ctx context.Context) error {
 			_, err := s.CleanUp(ctx, policy)

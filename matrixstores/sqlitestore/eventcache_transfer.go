@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
@@ -25,12 +27,10 @@ func (s Events) Export(ctx context.Context, room id.RoomID, w io.Writer) error {
 	err := checkRoom(room)
 	if err == nil {
 		enc := eventcache.NewEncoder(w, room)
-		err = s.view(ctx, func(t *tx) error {
-			if err := t.export(room, enc); err != nil {
-				return err
-			}
-			return enc.End()
-		})
+		err = s.view(ctx, func(t *tx) error { return t.export(room, enc) })
+		if err == nil { // outside: what an export of a small room writes, it writes now
+			err = enc.End()
+		}
 	}
 	return s.failed("export a room", err)
 }
@@ -116,15 +116,18 @@ func (t *tx) exportList(l numberedList, enc *eventcache.Encoder) error {
 	return err
 }
 
-// Import reads a room; see eventcache.Transfer. It is one transaction, which a
-// slow reader makes a long one.
+// importAhead is how much of an export is read before the transaction begins, in bytes.
+const importAhead = 64 << 20
+
+// Import reads a room; see eventcache.Transfer. It is one transaction, which begins when all of the export was read: so a reader may be
+// as slow as it likes. Of an export of more than 64 MiB the rest is read within it.
 func (s Events) Import(ctx context.Context, r io.Reader) (room id.RoomID, err error) {
-	if err := s.admitted(ctx); err != nil { // before anything is taken from the reader
-		return "", s.failed("import a room", err)
-	}
-	dec := eventcache.NewDecoder(r)
-	if room, err = dec.Room(); err == nil {
-		err = s.update(ctx, func(t *tx) error { return t.importAll(room, dec) })
+	err = s.admitted(ctx) // before anything is taken from the reader
+	if err == nil {
+		in := newImporter(r)
+		if room, err = in.readAhead(ctx, s.ahead); err == nil {
+			err = s.update(ctx, func(t *tx) error { return t.importAll(room, in) })
+		}
 	}
 	if err != nil {
 		return "", s.failed("import a room", err)
@@ -132,24 +135,86 @@ func (s Events) Import(ctx context.Context, r io.Reader) (room id.RoomID, err er
 	return room, nil
 }
 
-func (t *tx) importAll(room id.RoomID, dec *eventcache.Decoder) error {
+// importer hands out the lines of an export, of which it has read the first ones ahead.
+type importer struct {
+	dec   *eventcache.Decoder
+	read  countingReader
+	lines []eventcache.ExportLine
+	all   bool // of the export is in lines
+}
+
+func newImporter(r io.Reader) *importer {
+	in := &importer{read: countingReader{r: r}}
+	in.dec = eventcache.NewDecoder(&in.read)
+	return in
+}
+
+// readAhead reads all of an export, or about so many bytes of it.
+func (in *importer) readAhead(ctx context.Context, most int64) (room id.RoomID, err error) {
+	room, err = in.dec.Room()
+	for err == nil && in.read.n <= most {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("%w: %w: %w", lifecycle.ErrInterrupted, ctx.Err(), context.Cause(ctx))
+		}
+		var line eventcache.ExportLine
+		switch line, err = in.dec.Next(); {
+		case err == nil:
+			in.lines = append(in.lines, line)
+		case errors.Is(err, io.EOF):
+			in.all = true
+			return room, nil
+		}
+	}
+	return room, err
+}
+
+// each calls fn with every line.
+func (in *importer) each(fn func(eventcache.ExportLine) error) error {
+	for _, line := range in.lines {
+		if err := fn(line); err != nil {
+			return err
+		}
+	}
+	for !in.all {
+		line, err := in.dec.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = fn(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countingReader counts what was read.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (t *tx) importAll(room id.RoomID, in *importer) error {
 	if err := t.clearRoom(room); err != nil {
 		return err
 	}
 	var number, list int64
 	made := false // of an empty export nothing is made
 	events := map[id.EventID]int64{}
-	for {
-		line, err := dec.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil && !made {
+	return in.each(func(line eventcache.ExportLine) (err error) {
+		if !made {
 			made = true
-			number, err = t.makeRoom(room)
-		}
-		if err != nil {
-			return err
+			if number, err = t.makeRoom(room); err != nil {
+				return err
+			}
 		}
 		switch l := line.(type) {
 		case eventcache.ExportEvent:
@@ -167,8 +232,6 @@ func (t *tx) importAll(room id.RoomID, dec *eventcache.Decoder) error {
 				}
 			}
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return err
+	})
 }
