@@ -899,6 +899,18 @@ var brokenStores = []brokenStore{
 			return e, found, err
 		}
 	}},
+	{"wraps JSON into JSON that is too deep then", "large-events", func(f *faulty) {
+		f.importing = func(from io.Reader) (id.RoomID, error) {
+			text, err := io.ReadAll(from)
+			if err == nil && bytes.Contains(text, []byte("raw_base64")) {
+				err = eventcache.ErrExport
+			}
+			if err != nil {
+				return "", err
+			}
+			return f.model.Import(bg, bytes.NewReader(text))
+		}
+	}},
 	{"loses what is too much at once", "many-at-once", func(f *faulty) {
 		f.eachUpdate = func(_ eventcache.LinkedChunkID, u eventcache.Update) eventcache.Update {
 			if u, is := u.(eventcache.PushItems); is {

@@ -13,7 +13,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/conformance"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
@@ -59,7 +58,7 @@ func caseWholeChanges(p *probe) {
 		return all
 	}
 	s.apply(list, version(0)...)
-	rounds := tier.Count(40, 500, 5000)
+	rounds := p.count(15, 30, 500, 5000)
 	var done atomic.Bool
 	same := func(method string, texts []string, n int) {
 		if len(texts) != n || len(slices.Compact(slices.Clone(texts))) > 1 {
@@ -191,7 +190,7 @@ func sessionOf(n int) id.SessionID { return id.SessionID(fmt.Sprint("session", n
 
 func caseWriters(p *probe) {
 	s := p.open()
-	const writers, each = 6, 15
+	writers, each := 6, p.count(6, 10, 50, 500)
 	shared := eventcache.Room(roomA)
 	s.apply(shared, items(0, 1, 0))
 	var all []func()

@@ -3,6 +3,7 @@ package eventcachetest
 // Identifiers and contents as nobody should send them, and somebody will.
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ var hostileCases = []Case{
 	},
 	{
 		Name:    "large-events",
-		Promise: "an event of several megabytes, or of JSON that is nested thousands deep, comes back as it was",
+		Promise: "an event of several megabytes, or of JSON that is nested as deep as JSON can be, in itself or in what is known of it, comes back as it was, through an export and its import, too",
 		Origins: from("bad input/events that are no JSON"), run: caseLargeEvents,
 	},
 	{
@@ -127,9 +128,9 @@ func caseStrange(p *probe) {
 
 func caseHuge(p *probe) {
 	s := p.open()
-	long := strings.Repeat("a\xff'\x00", 1<<18) // a megabyte
+	long := strings.Repeat("a\xff'\x00", p.count(1<<14, 1<<16, 1<<18, 1<<18)) // a megabyte, where there is time
 	one, two := long+"1", long+"2"
-	some, other := one[1<<20-1<<16:], two[1<<20-1<<16:] // and a sixteenth of it, for what is no id
+	some, other := one[len(long)*15/16:], two[len(long)*15/16:] // and a sixteenth of it, for what is no id
 	room := id.RoomID("!" + one)
 	e := ev(id.EventID("$"+one), rawly("{}"), typed(some), session(id.SessionID(some)), relates(id.EventID(one), event.RelationType(some)), meta(&eventcache.Meta{Undecryptable: &eventcache.Undecryptable{Reason: one}}))
 	twin := ev(id.EventID("$"+two), rawly("{}"), typed("t"))
@@ -257,12 +258,12 @@ func caseCollisions(p *probe) {
 func caseLargeEvents(p *probe) {
 	s := p.open()
 	for i, text := range []string{
-		`{"body":"` + strings.Repeat("0123456789abcdef", 1<<18) + `"}`, // 4 MiB
-		`{"many":[` + strings.Repeat("0,", 1<<18) + `0]}`,
-		`{"keys":{` + strings.Repeat(`"k":{},`, 1<<15) + `"l":[]}}`,
+		`{"body":"` + strings.Repeat("0123456789abcdef", p.count(1<<16, 1<<17, 1<<18, 1<<18)) + `"}`, // up to 4 MiB
+		`{"many":[` + strings.Repeat("0,", p.count(1<<16, 1<<17, 1<<18, 1<<18)) + `0]}`,
+		`{"keys":{` + strings.Repeat(`"k":{},`, p.count(1<<13, 1<<14, 1<<15, 1<<15)) + `"l":[]}}`,
 		nested(9000),
 		`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
-		strings.Repeat(" ", 1<<20) + "{" + strings.Repeat("\n", 1<<20) + "}",
+		strings.Repeat(" ", p.count(1<<17, 1<<19, 1<<20, 1<<20)) + "{" + strings.Repeat("\n", 1<<18) + "}",
 	} {
 		e := ev(id.EventID(fmt.Sprint("$", i)), rawly(text))
 		s.fill(eventcache.Room(roomA), e)
@@ -271,6 +272,33 @@ func caseLargeEvents(p *probe) {
 		}
 		s.event(roomA, e)
 		p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
+	}
+	// As deep as JSON can be: what a store or an export puts around it must not make it too deep.
+	for _, depth := range []int{10_000, 9_990, 9_999, 9_998}[:p.count(1, 2, 4, 4)] {
+		p.About(fmt.Sprintf("JSON that is nested %d deep", depth), func() {
+			deep := nested(depth)
+			all := []eventcache.Event{
+				ev("$raw", rawly(deep)),
+				ev("$original", meta(&eventcache.Meta{Decrypted: &eventcache.Decrypted{Sender: "@a:example.org", Original: jsonRaw(deep)}})),
+				ev("$action", meta(&eventcache.Meta{PushActions: []jsonRaw{jsonRaw(deep)}})),
+			}
+			s.fill(eventcache.Room(roomA), all...)
+			export := s.export(roomA)
+			check := func(when string) {
+				if items := itemsOf(s.chunks(eventcache.Room(roomA))); !slices.EqualFunc(items, all, sameEvent) {
+					p.Broken("%s the events have come back from their chunk as others", when)
+				}
+				for _, e := range all {
+					s.event(roomA, e)
+				}
+			}
+			check("when they were stored")
+			p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
+			_, err := s.Import(p.Ctx, bytes.NewReader(export))
+			p.Must("Import of the store's own export", err)
+			check("when they were imported")
+			p.Must("ClearRoom", s.ClearRoom(p.Ctx, roomA))
+		})
 	}
 }
 

@@ -285,7 +285,7 @@ func casePauseExport(p *probe) {
 	s := p.openWith(p.Dir(), o)
 	manyEvents(s, roomA, "old")
 	whole := s.export(roomA)
-	for i := range 5 {
+	for i := range p.count(2, 2, 5, 20) {
 		paused := make(chan error, 1)
 		w := &slowly{}
 		w.once = func() {
@@ -342,13 +342,14 @@ func casePauseImport(p *probe) {
 	s.fill(eventcache.Room(roomA), evs("$new")...)
 	export := string(s.export(roomA))
 	after := s.dump()
-	for i := range 6 {
+	rounds := p.count(2, 3, 6, 6)
+	for i := range rounds {
 		p.Must("ClearAll", s.ClearAll(p.Ctx))
 		everyKind(s, roomA)
 		before := s.dump()
 		paused := make(chan error, 1)
 		lines := strings.SplitAfter(export, "\n")
-		_, err := s.Import(p.Ctx, &slowReader{lines: lines, at: 1 + i*len(lines)/6, call: func() {
+		_, err := s.Import(p.Ctx, &slowReader{lines: lines, at: 1 + i*len(lines)/rounds, call: func() {
 			p.Go(func() { paused <- s.pauseWithin(min(3*time.Second, p.Soon)) })
 			p.Eventually("a store on which Pause was called is not active", func() bool { return s.State() != lifecycle.Active })
 			if i%2 == 0 {

@@ -12,7 +12,6 @@ import (
 	"maunium.net/go/mautrix/id"
 	"pgregory.net/rapid"
 
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
@@ -103,21 +102,21 @@ func caseEndFirst(p *probe) {
 
 func caseAnyList(p *probe) {
 	s := p.open()
-	p.Rapidly(tier.Count(12, 100, 2000), func(t *rapid.T) { LinkedChunkProperty(t, s.Store, eventcache.Thread(roomA, "$root")) })
+	p.Rapidly(p.count(4, 10, 100, 2000), func(t *rapid.T) { LinkedChunkProperty(t, s.Store, eventcache.Thread(roomA, "$root")) })
 }
 
 func caseAnyOperations(p *probe) {
 	s := p.open()
 	rooms := []id.RoomID{roomA, roomB}
-	p.Rapidly(tier.Count(30, 500, 10_000), func(t *rapid.T) {
+	p.Rapidly(p.count(3, 8, 500, 10_000), func(t *rapid.T) {
 		// An operation is a number and its place: rapid prefers small numbers, and would repeat itself without that.
 		operations := rapid.SliceOfN(rapid.Uint64(), 40, 60).Draw(t, "operations")
 		m := newModel(p.Clock.Now)
 		p.Must("ClearAll", s.ClearAll(p.Ctx))
 		var story string
 		compare := func() {
-			if want, got := dump(p.Ctx, p, m, rooms...), s.dump(rooms...); want != got {
-				t.Fatalf("after%s\nthe store does not have what it should have (before: as it should be, after: as it is)\n%s", story, difference(want, got))
+			if want, got := dump(p, m, rooms...), s.dump(rooms...); !got.is(want) {
+				t.Fatalf("after%s\nthe store does not have what it should have (before: as it should be, after: as it is)\n%s", story, difference(want.text(), got.text()))
 			}
 		}
 		for i, number := range operations {
@@ -139,7 +138,7 @@ func caseAnyOperations(p *probe) {
 			}
 			story += "\n" + op.name
 			want, wantErr := op.do(p.Ctx, m)
-			var before string
+			var before *dumped
 			if wantErr != nil {
 				before = s.dump(rooms...)
 			}
@@ -152,8 +151,8 @@ func caseAnyOperations(p *probe) {
 				if !sameError(err, wantErr) {
 					t.Fatalf("after%s\nthe store returned the error %q; it should have returned %q", story, err, wantErr)
 				}
-				if after := s.dump(rooms...); after != before {
-					t.Fatalf("after%s\nthe store has changed:\n%s", story, difference(before, after))
+				if after := s.dump(rooms...); !after.is(before) {
+					t.Fatalf("after%s\nthe store has changed:\n%s", story, difference(before.text(), after.text()))
 				}
 			}
 		}

@@ -13,7 +13,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/conformance"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
@@ -55,11 +54,11 @@ func storm(p *probe, policy lifecycle.Policy) {
 	var done, stopped [3]atomic.Int64 // operations of each writer, and how often a pause was in the way of one
 	enough := func(pauses int) bool {
 		for i := range rooms {
-			if done[i].Load() < 15 || policy == lifecycle.Fail && stopped[i].Load() < 3 {
+			if done[i].Load() < 8 || policy == lifecycle.Fail && stopped[i].Load() < 3 {
 				return false
 			}
 		}
-		return pauses >= tier.Count(12, 500, 6000)
+		return pauses >= p.count(6, 10, 500, 6000)
 	}
 	pauses := 0
 	seed := rand.Uint64()
@@ -84,7 +83,7 @@ func storm(p *probe, policy lifecycle.Policy) {
 		p.All(all...)
 		check := func(when string) {
 			for _, room := range rooms {
-				if want, got := models[room].room(room).text(), p.exported(p.Ctx, s.Store, room).text(); want != got {
+				if want, got := models[room].room(room).text(), p.exported(s.Store, room).text(); want != got {
 					p.Broken("%s, %s is not what its writer has made of it (before: as it was made, after: as it is):\n%s", when, room, difference(want, got))
 				}
 			}
@@ -193,7 +192,7 @@ func caseInterrupted(p *probe) {
 	s := p.openWith(dir, o)
 	s.fill(eventcache.Room(roomA), evs("$before")...)
 	s.save(roomA, ev("$saved"))
-	many := evs(numbered("many", 300)...)
+	many := evs(numbered("many", 150)...)
 	changes := []call{
 		{"a large Apply", func(ctx context.Context, s eventcache.Store) error {
 			updates := []eventcache.Update{gap(1, 2, 0, "t"), items(2, 3, 0)}
@@ -208,8 +207,11 @@ func caseInterrupted(p *probe) {
 		}},
 		{"ClearRoom", func(ctx context.Context, s eventcache.Store) error { return s.ClearRoom(ctx, roomA) }},
 	}
-	cut, took := 0, map[string]time.Duration{} // how long each takes, so that the moments are those of its work
-	for range tier.Count(3, 20, 200) {
+	cut, took := 0, map[string]time.Duration{} // how long each takes, as far as it is known, so that the moments are those of its work
+	for _, c := range changes {
+		took[c.method] = 2 * time.Millisecond
+	}
+	for range p.count(1, 2, 20, 200) {
 		for _, c := range changes {
 			if p.Over() {
 				return
@@ -224,10 +226,10 @@ func caseInterrupted(p *probe) {
 			}
 			switch c.method {
 			case "a large Apply":
-				s.duplicates(eventcache.Room(roomA), evIDs("$before", "$many0", "$many1", "$many299"), "$many1@3:0 $many299@3:298")
+				s.duplicates(eventcache.Room(roomA), evIDs("$before", "$many0", "$many1", "$many149"), "$many1@3:0 $many149@3:148")
 				s.apply(eventcache.Room(roomA), eventcache.Clear{}, items(0, 1, 0), push(1, 0, ev("$before")))
 			case "a large Import":
-				s.duplicates(eventcache.Pinned(roomA), evIDs("$many0", "$many299"), "$many0@1:0 $many299@1:299")
+				s.duplicates(eventcache.Pinned(roomA), evIDs("$many0", "$many149"), "$many0@1:0 $many149@1:149")
 			case "ClearRoom":
 				s.empty(roomA)
 				s.fill(eventcache.Room(roomA), evs("$before")...)
@@ -239,7 +241,7 @@ func caseInterrupted(p *probe) {
 
 // caseCleanUpPaused adds up what cleanings say that they have removed.
 func caseCleanUpPaused(p *probe) {
-	const unused, used = 1300, 5 // more than a store looks at in one step
+	const unused, used = 700, 5 // more than a store looks at in one step
 	o := p.options()
 	o.Grace = time.Microsecond
 	s := p.openWith(p.Dir(), o)
@@ -251,7 +253,7 @@ func caseCleanUpPaused(p *probe) {
 		return stats.Events - used
 	}
 	var cut atomic.Int64
-	for round := range tier.Count(3, 20, 200) {
+	for round := range p.count(2, 2, 20, 200) {
 		s.save(roomA, evs(numbered("unused", unused)...)...)
 		p.Clock.Add(2 * time.Hour)
 		// While it is paused none is removed, and none counted.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/internal/trial"
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/eventcache"
 )
 
@@ -26,6 +27,14 @@ import (
 type probe struct {
 	*trial.T
 	h *Harness
+}
+
+// count is how often something is done, for the tier that runs and the harness.
+func (p *probe) count(brief, short, full, soak int) int {
+	if p.h.Brief {
+		short = brief
+	}
+	return tier.Count(short, full, soak)
 }
 
 func (p *probe) has(c conformance.Capability) bool { return p.h.lacks(needs(c)) == "" }
@@ -275,30 +284,56 @@ type contents interface {
 	eventcache.Transfer
 }
 
-// dump is everything that a store has, of the rooms that it lists and of those that are named, in one
-// text, to be compared before and after and with that of another store. It is read in few calls, since
+// dump is everything that a store has, of the rooms that it lists and of those that are named, to be
+// compared before and after and with that of another store. It is read in few calls, since
 // it is read often; that other methods say the same is for agree to find out.
-func (s *subject) dump(rooms ...id.RoomID) string { return dump(s.p.Ctx, s.p, s.Store, rooms...) }
+func (s *subject) dump(rooms ...id.RoomID) *dumped { return dump(s.p, s.Store, rooms...) }
 
-func dump(ctx context.Context, p *probe, s contents, rooms ...id.RoomID) string {
-	var b strings.Builder
-	all, err := s.AllRoomStats(ctx)
+type dumped struct {
+	p     *probe
+	stats string
+	rooms [][]byte // their exports
+}
+
+func dump(p *probe, s contents, rooms ...id.RoomID) *dumped {
+	d := &dumped{p: p}
+	all, err := s.AllRoomStats(p.Ctx)
 	p.Must("AllRoomStats", err)
 	for _, stats := range all {
-		fmt.Fprintf(&b, "stats of %q: %+v\n", stats.Room, stats)
+		d.stats += fmt.Sprintf("stats of %q: %+v\n", stats.Room, stats)
 		rooms = append(rooms, stats.Room)
 	}
 	slices.Sort(rooms)
 	for _, room := range slices.Compact(rooms) {
-		b.WriteString(p.exported(ctx, s, room).text())
+		d.rooms = append(d.rooms, mustExport(p, s, room))
+	}
+	return d
+}
+
+// is tells whether two dumps say the same. Two exports of the same need not be the same bytes, but most often are.
+func (d *dumped) is(other *dumped) bool {
+	return d.stats == other.stats && slices.EqualFunc(d.rooms, other.rooms, bytes.Equal) || d.text() == other.text()
+}
+
+// text is a dump in words.
+func (d *dumped) text() string {
+	var b strings.Builder
+	b.WriteString(d.stats)
+	for _, export := range d.rooms {
+		b.WriteString(d.p.imported(export).text())
 	}
 	return b.String()
 }
 
 // exported is a room as Export writes it.
-func (p *probe) exported(ctx context.Context, s contents, room id.RoomID) *modelRoom {
+func (p *probe) exported(s contents, room id.RoomID) *modelRoom {
+	return p.imported(mustExport(p, s, room))
+}
+
+func (p *probe) imported(export []byte) *modelRoom {
 	m := newModel(time.Now)
-	if _, err := m.Import(ctx, bytes.NewReader(mustExport(p, s, room))); err != nil {
+	room, err := m.Import(p.Ctx, bytes.NewReader(export))
+	if err != nil {
 		p.Fatal("what Export has written cannot be read: %v", err)
 	}
 	return m.room(room)
@@ -334,7 +369,7 @@ func (s *subject) agree(rooms ...id.RoomID) {
 	}
 	slices.Sort(rooms)
 	for _, room := range slices.Compact(rooms) {
-		r := p.exported(p.Ctx, s.Store, room)
+		r := p.exported(s.Store, room)
 		s.threads(room, r.threads...)
 		var events []eventcache.Event
 		for _, e := range r.sorted() {
@@ -366,9 +401,9 @@ func (s *subject) agree(rooms ...id.RoomID) {
 }
 
 // unchanged checks that a dump is still the same.
-func (s *subject) unchanged(what, before string, rooms ...id.RoomID) {
-	if after := s.dump(rooms...); after != before {
-		s.p.Broken("%s has changed the store:\n%s", what, difference(before, after))
+func (s *subject) unchanged(what string, before *dumped, rooms ...id.RoomID) {
+	if after := s.dump(rooms...); !after.is(before) {
+		s.p.Broken("%s has changed the store:\n%s", what, difference(before.text(), after.text()))
 	}
 }
 
@@ -399,7 +434,7 @@ func (s *subject) refused(list eventcache.LinkedChunkID, want eventcache.UpdateE
 }
 
 // refusedSince is refused for a store of which there is a dump already.
-func (s *subject) refusedSince(before string, list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
+func (s *subject) refusedSince(before *dumped, list eventcache.LinkedChunkID, want eventcache.UpdateError, updates ...eventcache.Update) {
 	p := s.p
 	err := s.Apply(p.Ctx, list, updates)
 	what := fmt.Sprintf("Apply of %s", drawUpdates(updates))

@@ -305,7 +305,7 @@ func caseFrequencyJumps(p *probe) {
 }
 
 func caseOwnCleaningPaused(p *probe) {
-	for round := range 4 {
+	for round := range p.count(2, 3, 4, 20) {
 		p.About(fmt.Sprintf("round %d", round), func() {
 			s, told := p.watched()
 			s.policy(media.NoLimits())
@@ -316,9 +316,9 @@ func caseOwnCleaningPaused(p *probe) {
 			time.Sleep(time.Duration(round*round) * 200 * time.Microsecond)
 			p.Must("Pause", s.Pause(p.Ctx))
 			paused := len(told.all())
-			if round%2 == 0 { // nothing is told, or done, while it is paused
+			if round%2 == 0 { // nothing is done while it is paused; but one that has ended before may be told of a little later
 				time.Sleep(time.Millisecond)
-				if got := len(told.all()); got != paused {
+				if got := len(told.all()); got > paused+1 {
 					p.Broken("%d cleanings were told of when Pause returned, and %d while it was paused", paused, got)
 				}
 			}

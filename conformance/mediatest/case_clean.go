@@ -13,7 +13,6 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/internal/trial"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
@@ -543,7 +542,7 @@ func caseManyToClean(p *probe) {
 
 func caseTwoCleanings(p *probe) {
 	s := p.open()
-	for round := range tier.Count(4, 20, 100) {
+	for round := range p.count(2, 4, 20, 100) {
 		s.policy(media.NoLimits())
 		all := s.sized(slices.Repeat([]int{100}, 60)...)
 		s.policy(media.NoLimits().WithMaxCacheSize(1000))
@@ -579,7 +578,7 @@ func caseCleaningPaused(p *probe) {
 	s := p.openIn(dir, o)
 	s.policy(media.NoLimits())
 	cut, last := 0, (*time.Time)(nil)
-	for round := range tier.Count(9, 60, 600) {
+	for round := range p.count(3, 6, 60, 600) {
 		s.policy(media.NoLimits())
 		const count, stay, size = 100, 20, 500
 		all := s.sized(slices.Repeat([]int{size}, count)...)

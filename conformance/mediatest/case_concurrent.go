@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync/atomic"
 
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
@@ -46,7 +45,7 @@ func caseBeside(p *probe) {
 		}
 	}
 	var over atomic.Bool
-	rounds := tier.Count(25, 200, 2000)
+	rounds := p.count(10, 20, 200, 2000)
 	var all []func()
 	writers := atomic.Int32{}
 	for w := range 3 {
@@ -106,7 +105,7 @@ func caseRenamesBeside(p *probe) {
 	var over atomic.Bool
 	all := []func(){func() {
 		defer over.Store(true)
-		for i := 0; i < tier.Count(60, 500, 5000) && !p.Over(); i++ {
+		for i := 0; i < p.count(20, 40, 500, 5000) && !p.Over(); i++ {
 			s.rename(one, two, media.RenameOptions{})
 			s.rename(two, one, media.RenameOptions{})
 		}
@@ -143,12 +142,12 @@ func caseRenamesBeside(p *probe) {
 func caseAllAtOnce(p *probe) {
 	s := p.open()
 	s.policy(media.NoLimits().WithMaxFileSize(100 * kib))
-	workers := 6
+	workers, each := 6, p.count(4, 8, 100, 1000)
 	var all []func()
 	for n := range workers {
 		me := func(name string) media.Request { return file(fmt.Sprint(n, " ", name)) }
 		all = append(all, func() {
-			for i := 0; i < tier.Count(12, 100, 1000) && !p.Over(); i++ {
+			for i := 0; i < each && !p.Over(); i++ {
 				data := bytesOf(n, 1000*i%(90*kib))
 				s.add(me("a"), data, media.AddOptions{IgnorePolicy: i%2 == 0})
 				s.has(me("a"), data)
@@ -169,10 +168,10 @@ func caseAllAtOnce(p *probe) {
 				p.Must("Close", w.Close())
 				s.takes(fmt.Sprint(n), "me", hour, 1)
 			}
-			s.has(me("b"), bytesOf(n, 1000*(tier.Count(12, 100, 1000)-1)%(90*kib)))
+			s.has(me("b"), bytesOf(n, 1000*(each-1)%(90*kib)))
 		})
 	}
 	p.All(all...)
-	size := int64(1000 * (tier.Count(12, 100, 1000) - 1) % (90 * kib))
+	size := int64(1000 * (each - 1) % (90 * kib))
 	s.counts("after all of them", media.Stats{Contents: workers, Bytes: int64(workers) * size})
 }

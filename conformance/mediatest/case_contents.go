@@ -8,7 +8,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
@@ -147,17 +146,14 @@ const (
 )
 
 // sizes are those at which something may go wrong: around the chunks that stores are likely to have.
-func sizes() []int {
-	all := []int{0, 1, 11, 4*kib - 1, 4 * kib, 64*kib - 1, 64 * kib, 64*kib + 1, 128 * kib, 256*kib + 1, mib - 1, mib, mib + 1, 5*mib + 12345}
-	if tier.Count(0, 1, 1) == 1 {
-		all = append(all, 20*mib)
-	}
-	return all
+func (p *probe) sizes() []int {
+	all := []int{0, 1, 11, 4*kib - 1, 4 * kib, 64*kib - 1, 64 * kib, 64*kib + 1, 128 * kib, 256*kib + 1, mib - 1, mib, mib + 1, 2*mib + 12345, 5*mib + 12345, 20 * mib}
+	return all[:p.count(10, 14, 16, 16)]
 }
 
 func caseSizes(p *probe) {
 	s := p.open()
-	for i, size := range sizes() {
+	for i, size := range p.sizes() {
 		p.About(fmt.Sprintf("%d bytes", size), func() {
 			data := bytesOf(i, size)
 			at := file("at once")
@@ -172,7 +168,7 @@ func caseSizes(p *probe) {
 			p.Must("RemoveForURI", s.RemoveForURI(p.Ctx, mxc("as a stream")))
 		})
 	}
-	last := sizes()[len(sizes())-1]
+	last := p.sizes()[len(p.sizes())-1]
 	s.counts("after all of them under one name", media.Stats{Contents: 1, Bytes: int64(last)})
 }
 

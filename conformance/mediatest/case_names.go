@@ -172,7 +172,7 @@ func caseStrange(p *probe) {
 
 func caseHuge(p *probe) {
 	s := p.open()
-	huge := strings.Repeat("\xffa'", mib/3)
+	huge := strings.Repeat("\xffa'", p.count(32*kib, 256*kib, mib, mib)/3)
 	texts := []string{huge + "a", huge + "b", huge}
 	all := named(texts[1:2])
 	for _, text := range texts {

@@ -13,7 +13,6 @@ import (
 	"maunium.net/go/mautrix/id"
 	"pgregory.net/rapid"
 
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
 
@@ -105,7 +104,7 @@ func (w *walk) same(what string, data []byte, found bool, c *modelContent) {
 func caseAnyOperations(p *probe) {
 	s := p.open()
 	begin := p.Clock.Now()
-	p.Rapidly(tier.Count(30, 500, 10000), func(t *rapid.T) {
+	p.Rapidly(p.count(4, 10, 500, 10_000), func(t *rapid.T) {
 		// One store for all sequences: its contents are removed in between.
 		p.Clock.Set(begin)
 		s.policy(media.NoLimits())

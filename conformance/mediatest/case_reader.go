@@ -14,7 +14,6 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/internal/trial"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
@@ -111,7 +110,7 @@ func caseSeeks(p *probe) {
 	s := p.open()
 	const size = 5*64*kib + 77
 	data := s.add(file("a"), bytesOf(1, size))
-	p.Rapidly(tier.Count(15, 100, 1000), func(t *rapid.T) {
+	p.Rapidly(p.count(5, 10, 100, 1000), func(t *rapid.T) {
 		in, err := s.Open(p.Ctx, file("a"))
 		if err != nil {
 			t.Fatalf("Open returned: %v", err)

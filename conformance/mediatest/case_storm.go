@@ -4,6 +4,7 @@ package mediatest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/internal/trial"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
@@ -51,11 +51,11 @@ func storm(p *probe, policy lifecycle.Policy) {
 	// A storm is over when it has blown for long enough, and every writer has met it.
 	enough := func(pauses int) bool {
 		for _, w := range writers {
-			if w.done.Load() < 30 || policy == lifecycle.Fail && w.stopped.Load() < 3 {
+			if w.done.Load() < 20 || policy == lifecycle.Fail && w.stopped.Load() < 3 {
 				return false
 			}
 		}
-		return pauses >= tier.Count(20, 600, 6000)
+		return pauses >= p.count(8, 15, 600, 6000)
 	}
 	seed, pauses := rand.Uint64(), 0
 	all := []func(){func() {
@@ -379,11 +379,11 @@ func caseInterrupted(p *probe) {
 	s := p.openIn(dir, o)
 	s.policy(media.NoLimits())
 	r, uri := file("a"), mxc("many")
-	small, large := bytesOf(1, 1000), bytesOf(2, 3*mib)
-	cut, took := 0, map[string]time.Duration{} // how long each takes, so that the moments are those of its work
-	// during pauses in the midst of a call, and does it again, which is another one, where that was cut off. So it is done at the end.
+	small, large := bytesOf(1, 1000), bytesOf(2, p.count(1, 2, 3, 3)*mib)
+	cut, took := 0, map[string]time.Duration{} // how long each takes, where it is known, so that the moments are those of its work
+	// during pauses in the midst of a call. Where that was cut off, nothing is to be changed, and again does it: so it is done at the end.
 	during := func(what string, do func() error, unchanged func(), again func()) {
-		if p.CutOff(s, what, took[what], do) == nil {
+		if p.CutOff(s, what, cmp.Or(took[what], 2*time.Millisecond), do) == nil {
 			return
 		}
 		cut++
@@ -392,7 +392,7 @@ func caseInterrupted(p *probe) {
 		again()
 		took[what] = time.Since(begun)
 	}
-	for range tier.Count(4, 40, 400) {
+	for range p.count(1, 2, 40, 400) {
 		if p.Over() {
 			return
 		}

@@ -25,6 +25,10 @@ type Harness struct {
 	// conformance's capabilities Gate, Files and Encryption count here. What is not named is checked.
 	Without map[conformance.Capability]string
 
+	// Brief asks for the least that still means something wherever something is counted, in the short tier: for a
+	// store that differs from one that is checked without it in nothing that needs many. Every case runs all the same.
+	Brief bool
+
 	// Limit is after how long a case counts as hanging. Default two minutes, and more in the tiers with bigger counts.
 	Limit time.Duration
 }

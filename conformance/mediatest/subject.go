@@ -13,6 +13,7 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/internal/trial"
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 )
@@ -21,6 +22,14 @@ import (
 type probe struct {
 	*trial.T
 	h *Harness
+}
+
+// count is how often something is done, for the tier that runs and the harness.
+func (p *probe) count(brief, short, full, soak int) int {
+	if p.h.Brief {
+		short = brief
+	}
+	return tier.Count(short, full, soak)
 }
 
 func (p *probe) has(c conformance.Capability) bool { return p.h.lacks(needs(c)) == "" }
