@@ -6,6 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"github.com/quiesce-go/quiesce/conformance/cryptotest"
 	"github.com/quiesce-go/quiesce/matrixstores/crypto"
 	"github.com/quiesce-go/quiesce/matrixstores/memorystore"
 )
@@ -17,6 +18,22 @@ func openCrypto(t testing.TB, cfg memorystore.CryptoConfig) *memorystore.Crypto 
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close(context.Background())) })
 	return s
+}
+
+// TestCryptoContract: the crypto store gives the answers of the contract, whether a pause means something or not.
+func TestCryptoContract(t *testing.T) {
+	onModes(t, func(t *testing.T, strict bool) {
+		cryptotest.Run(t, func() *cryptotest.Harness {
+			return &cryptotest.Harness{
+				Open: func(ctx context.Context, _ string, o cryptotest.Options) (crypto.Store, error) {
+					return memorystore.OpenCrypto(ctx, memorystore.CryptoConfig{Config: memorystore.Config{
+						Strict: strict, Clock: o.Clock, Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
+					}})
+				},
+				Without: without(strict),
+			}
+		})
+	})
 }
 
 // TestStrictCryptoObeysTheGate: a strict crypto store refuses work while it is paused, and has kept everything after the Resume.
