@@ -173,7 +173,7 @@ func caseBackupReplaced(p *probe) {
 func caseMany(p *probe) {
 	s := p.open()
 	// 16,383 is what the seed has in one piece, 32,766 what SQLite allows.
-	n := p.count(17_000, 40_000, 100_000)
+	n := p.count(16_500, 40_000, 100_000)
 	users, tracked, shares, keys := make([]id.UserID, n), make([]crypto.TrackedUser, 0, n), make([]crypto.Share, n), make([]crypto.SessionKey, n)
 	sessions := inbounds(kitchen, 300)
 	for i := range n {

@@ -53,7 +53,7 @@ var lifeCases = []Case{
 func full(s *subject) {
 	p := s.p
 	c := chance{rand.New(rand.NewPCG(1, 1))}
-	for range 40 {
+	for range p.count(6, 40, 40) {
 		for _, make := range operations {
 			if _, err := make(c).do(p.Ctx, s.Store); err != nil && reason(err) == err {
 				p.Fatal("an operation returned %v", err)
@@ -66,7 +66,7 @@ func full(s *subject) {
 func caseSurvives(p *probe) {
 	s := p.open()
 	full(s)
-	for range 3 {
+	for range p.count(2, 5, 20) {
 		before := s.dump()
 		for range 2 { // pausing what is paused, resuming what runs
 			p.Must("Pause", s.Pause(p.Ctx))
@@ -114,20 +114,32 @@ func casePaused(p *probe) {
 func caseWait(p *probe) {
 	s := p.open()
 	full(s)
+	type result struct {
+		method string
+		err    error
+	}
+	p.Must("Pause", s.Pause(p.Ctx))
+	results := make(chan result, len(calls))
+	ended, cancel := context.WithCancel(p.Ctx)
+	impatient := make(chan result, len(calls))
 	for name, call := range calls {
-		p.Must("Pause", s.Pause(p.Ctx))
-		result := make(chan error, 1)
-		p.Go(func() { result <- call(waiting(p.Ctx), s.Store) })
-		ended, cancel := context.WithTimeout(p.Ctx, time.Millisecond)
-		p.Is(name+", whose context ends while it waits,", call(waiting(ended), s.Store), context.DeadlineExceeded)
-		cancel()
-		select {
-		case err := <-result:
-			p.Fatal("%s returned (%v) while the store was paused, and should wait", name, err)
-		default:
-		}
-		p.Must("Resume", s.Resume(p.Ctx))
-		p.Is(name+" after it has waited", trial.Receive(p.T, "the end of "+name, result), nil)
+		p.Go(func() { results <- result{name, call(waiting(p.Ctx), s.Store)} })
+		p.Go(func() { impatient <- result{name, call(waiting(ended), s.Store)} })
+	}
+	select {
+	case r := <-results:
+		p.Fatal("%s returned (%v) while the store was paused, and should wait", r.method, r.err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	cancel()
+	for range cap(impatient) {
+		r := trial.Receive(p.T, "the end of a method whose context has ended", impatient)
+		p.Is(r.method+", whose context has ended while it waited,", r.err, context.Canceled)
+	}
+	p.Must("Resume", s.Resume(p.Ctx))
+	for range cap(results) {
+		r := trial.Receive(p.T, "the end of a method that has waited", results)
+		p.Is(r.method+" after it has waited", r.err, nil)
 	}
 }
 

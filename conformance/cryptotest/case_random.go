@@ -45,8 +45,8 @@ var stormCases = []Case{
 
 func caseRandom(p *probe) {
 	seed := rand.Uint64()
-	for round := range p.count(2, 20, 200) {
-		p.About(fmt.Sprintf("seed %d", seed+uint64(round)), func() { compare(p, seed+uint64(round), p.count(150, 300, 1000)) })
+	for round := range p.count(1, 20, 200) {
+		p.About(fmt.Sprintf("seed %d", seed+uint64(round)), func() { compare(p, seed+uint64(round), p.count(120, 300, 1000)) })
 		if p.Over() {
 			return
 		}
@@ -65,7 +65,7 @@ func compare(p *probe, seed uint64, count int) {
 		if got != want {
 			p.Fatal("operation %d returned\n%s\nand should have returned\n%s\nBefore that there were:\n%s", i, got, want, strings.Join(done[max(0, i-10):], "\n"))
 		}
-		if c.one(20) {
+		if c.one(30) {
 			s.nap()
 		}
 		if i%30 != 29 && i != count-1 {

@@ -1,0 +1,52 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/cryptotest"
+	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/tier"
+	"github.com/quiesce-go/quiesce/matrixstores/crypto"
+	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
+	"github.com/quiesce-go/quiesce/storekit/secret"
+)
+
+// TestCryptoContract: the crypto store gives the answers of the contract, on both
+// engines, encrypted or not. Whatever it asks of SQLite meanwhile, it finds by an index.
+func TestCryptoContract(t *testing.T) {
+	onVariants(t, func(t *testing.T, engine sqlite.Engine, s secret.Secret) {
+		var asked *recorder
+		if engine.Name() == "modernc" && s.None() { // one is enough
+			asked = newRecorder()
+			engine = asked
+		}
+		cryptotest.Run(t, func() *cryptotest.Harness { return cryptoHarness(engine, s) })
+		if asked != nil {
+			t.Run("finds-everything-by-an-index", func(t *testing.T) { checkCryptoPlans(t, asked.statements(cryptoTables)) })
+		}
+	})
+}
+
+func cryptoPath(dir string) string { return filepath.Join(dir, "crypto.db") }
+
+func cryptoHarness(engine sqlite.Engine, s secret.Secret) *cryptotest.Harness {
+	h := &cryptotest.Harness{
+		Open: func(ctx context.Context, dir string, o cryptotest.Options) (crypto.Store, error) {
+			// To wait for the disk changes no answer, and takes most of the time.
+			return sqlitestore.OpenCrypto(ctx, sqlitestore.CryptoConfig{Relaxed: tier.Count(1, 0, 0) == 1, Config: sqlitestore.Config{
+				Database: sqlite.Config{
+					Engine: engine, Path: cryptoPath(dir), Verify: true, Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
+				},
+				Clock: o.Clock, Secret: s,
+			}})
+		},
+		Files: filesOf(cryptoPath),
+	}
+	if s.None() {
+		h.Without = map[conformance.Capability]string{conformance.Encryption: "this one is plain"}
+	}
+	return h
+}
