@@ -234,5 +234,5 @@ func strictHarness(wrap func(*plain, Options) eventcache.Store) *Harness {
 
 // TestOfTheReferenceWithAGate: nor against one that refuses work while paused, and lives in a sealed file.
 func TestOfTheReferenceWithAGate(t *testing.T) {
-	Run(t, func() *Harness { return strictHarness(nil) })
+	Run(t, func() *Harness { return brief(strictHarness(nil)) })
 }

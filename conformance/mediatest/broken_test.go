@@ -136,6 +136,9 @@ var byChance = []string{
 	"readers-beside-writers", "names-change-in-one-step", "all-at-once", "pauses-at-any-moment", "waiting-through-pauses", "an-interrupted-change",
 }
 
+// slow are the cases that wait in a fault's place for what never comes: they need not wait for long.
+var slow = []string{"every-opportunity", "cleans-by-itself", "cleans-by-default", "writer-across-pauses"}
+
 // patience is for how long a fault is looked for that is found by chance. It is found in a moment; but the machine may be busy.
 const patience = time.Minute
 
@@ -168,6 +171,9 @@ func TestEveryFaultIsFound(t *testing.T) {
 				r := trial.Search(within, func() *trial.Result {
 					h := newHarness(f.name)
 					h.Limit = 12 * time.Second
+					if slices.Contains(slow, f.by) {
+						h.Limit = 4 * time.Second
+					}
 					return runCase(t.Context(), &cases[i], h, t.TempDir)
 				})
 				if !r.Found() {
