@@ -34,7 +34,8 @@ type Contents interface {
 
 	// GetForURI returns a content of the URI in whichever format it has one: the
 	// file itself where that is there, otherwise the thumbnail with the most
-	// pixels, of several with as many the one that was stored last. It notes that this one was read.
+	// pixels, of several with as many the one that was stored last. It notes that this one was read. What is damaged
+	// is passed over where there is another one that is not; otherwise the error is that of Get.
 	GetForURI(ctx context.Context, uri id.ContentURIString) (data []byte, r Request, found bool, err error)
 
 	// Remove removes a content.

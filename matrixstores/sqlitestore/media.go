@@ -13,6 +13,7 @@ import (
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 	"github.com/quiesce-go/quiesce/storekit"
+	"github.com/quiesce-go/quiesce/storekit/codec"
 	"github.com/quiesce-go/quiesce/storekit/job"
 	"github.com/quiesce-go/quiesce/storekit/secret"
 )
@@ -55,6 +56,8 @@ type Media struct {
 	due      atomic.Bool   // the job is to clean
 	cut      media.Cleaned // what the job has removed in a cleaning that a pause has cut
 	tidying  *job.Handle
+
+	removeChunks int64 // how many chunks of an upload one transaction removes; tests change it
 }
 
 var _ media.Store = (*Media)(nil)
@@ -73,7 +76,9 @@ var mediaKind = kind{
 
 // OpenMedia opens a media store, and makes it where there is none. A new one gives free pages back in small steps.
 //
-// The hooks BeforeRelease and AfterReopen of cfg run after what the store itself does there.
+// The hooks BeforeRelease and AfterReopen of cfg run after what the store itself does there. Its Observer is also told, by an Event
+// that has an Err and changes no state, of damage that the store goes on with: a policy that cannot be read, in whose place
+// media.DefaultPolicy is in force; a time of the last cleaning, which then counts as unknown; what GetForURI has passed over.
 func OpenMedia(ctx context.Context, cfg MediaConfig) (*Media, error) {
 	if cfg.FlushEvery <= 0 {
 		cfg.FlushEvery = defaultFlushEvery
@@ -81,7 +86,7 @@ func OpenMedia(ctx context.Context, cfg MediaConfig) (*Media, error) {
 	if cfg.UploadExpiry <= 0 {
 		cfg.UploadExpiry = defaultUploadExpiry
 	}
-	m := &Media{cfg: cfg}
+	m := &Media{cfg: cfg, removeChunks: removeBytes / chunkSize}
 	m.retention.init()
 	d := &cfg.Config.Database
 	d.IncrementalVacuum = true
@@ -92,7 +97,12 @@ func OpenMedia(ctx context.Context, cfg MediaConfig) (*Media, error) {
 		return nil, err
 	}
 	if m.State() != lifecycle.Paused {
-		err = m.View(ctx, func(c *sqlite.Conn) error { return m.loadRetention(ctx, c) })
+		var damage error
+		err = m.View(ctx, func(c *sqlite.Conn) (err error) {
+			damage, err = m.readRetention(ctx, c)
+			return err
+		})
+		m.tell(damage)
 	}
 	if err == nil {
 		m.tidying, err = m.Job(job.Job{Name: m.Name() + ": clean", Run: m.tidy})
@@ -120,7 +130,7 @@ func both(first, second func(context.Context, *sqlite.Conn) error) func(context.
 func (m *Media) update(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	var stored map[contentID]int64
 	err := m.Update(ctx, func(c *sqlite.Conn) (err error) {
-		if stored, err = m.accesses.store(ctx, c); err != nil {
+		if stored, err = m.accesses.store(ctx, c, m.now()); err != nil {
 			return err
 		}
 		return fn(c)
@@ -143,6 +153,23 @@ func (m *Media) admittedFast(ctx context.Context) error {
 		return nil
 	}
 	return m.admitted(ctx)
+}
+
+// isDamage says whether an error is that of a value which somebody has damaged, and not of the store.
+func isDamage(err error) bool {
+	var decode *codec.DecodeError
+	return errors.Is(err, media.ErrBroken) || errors.Is(err, media.ErrPolicy) || errors.Is(err, secret.ErrTampered) || errors.As(err, &decode)
+}
+
+// tell tells the database's Observer of damage that the store goes on with: an event without a change of state.
+func (m *Media) tell(damage error) {
+	o := m.cfg.Database.Observer
+	if o == nil || damage == nil {
+		return
+	}
+	defer func() { _ = recover() }() // as everywhere, an Observer cannot fail what it is told of
+	s := m.State()
+	o.Observe(lifecycle.Event{Store: m.Name(), Time: time.Now(), From: s, To: s, Generation: m.Generation(), Err: damage})
 }
 
 // failed names the store and the operation that err comes from.

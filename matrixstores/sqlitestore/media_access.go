@@ -20,7 +20,16 @@ type accesses struct {
 	planned bool                // a job is going to store them
 }
 
-const setAccess = `UPDATE media SET last_access = ? WHERE content = ?`
+// setAccess leaves what another process has stored in the meantime, which is later; but not what is of the future: a clock was set back.
+const setAccess = `UPDATE media SET last_access = ?1 WHERE content = ?2 AND last_access NOT BETWEEN ?1 AND ?3`
+
+// later is what setAccess leaves in a row.
+func later(inRow, pending, now int64) int64 {
+	if pending <= inRow && inRow <= now {
+		return inRow
+	}
+	return pending
+}
 
 // accessed notes that a content was read.
 func (m *Media) accessed(id contentID) {
@@ -70,7 +79,7 @@ func (m *Media) beforeRelease(ctx context.Context, writer *sqlite.Conn) error {
 	}
 	var stored map[contentID]int64
 	err := writer.Update(ctx, func(c *sqlite.Conn) (err error) {
-		stored, err = m.accesses.store(ctx, c)
+		stored, err = m.accesses.store(ctx, c, m.now())
 		return err
 	})
 	if err == nil {
@@ -86,14 +95,14 @@ func (a *accesses) some() bool {
 }
 
 // store writes what is pending, which stays pending until it is committed, and forget is told.
-func (a *accesses) store(ctx context.Context, c *sqlite.Conn) (stored map[contentID]int64, err error) {
+func (a *accesses) store(ctx context.Context, c *sqlite.Conn, now int64) (stored map[contentID]int64, err error) {
 	a.mu.Lock()
 	if len(a.pending) > 0 {
 		stored = maps.Clone(a.pending)
 	}
 	a.mu.Unlock()
 	for id, at := range stored {
-		if _, err := c.Exec(ctx, setAccess, at, id[:]); err != nil {
+		if _, err := c.Exec(ctx, setAccess, at, id[:], now); err != nil {
 			return nil, err
 		}
 	}
@@ -132,11 +141,11 @@ func (a *accesses) turn() uint64 {
 
 // of returns the last access of a content that was read from its row at a turn.
 // Where ok is false the row may be out of date by now.
-func (a *accesses) of(id contentID, inRow int64, turn uint64) (at int64, ok bool) {
+func (a *accesses) of(id contentID, inRow, now int64, turn uint64) (at int64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if at, pending := a.pending[id]; pending {
-		return at, true
+		return later(inRow, at, now), true
 	}
 	return inRow, a.stored == turn
 }

@@ -156,6 +156,39 @@ func TestMediaLastAccessIsStoredAtIntervals(t *testing.T) {
 	})
 }
 
+// TestMediaLastAccessDoesNotGoBack: where another process has read the content later, and has stored that first, it stays; not so what
+// is of the future, after a clock was set back.
+func TestMediaLastAccessDoesNotGoBack(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		cfg := mediaConfig(t.TempDir(), engine)
+		now := newClock()
+		cfg.Clock = now.now
+		s := openMedia(t, cfg)
+		must(t, s.SetPolicy(ctx, media.NoLimits())) // a cleaning would store what was read
+		addMedia(t, s, file(1), []byte("content"))
+		for what, other := range map[string]time.Duration{"later": time.Minute, "earlier": -time.Minute, "in the future": time.Hour} {
+			at := now.add(time.Second)
+			wantMedia(t, s, file(1), []byte("content"))
+			must(t, s.Store.Update(ctx, func(c *sqlite.Conn) error { // as another process does
+				_, err := c.Exec(ctx, `UPDATE media SET last_access = ?`, at.Add(other).UnixMilli())
+				return err
+			}))
+			now.add(2 * time.Minute)
+			want := at
+			if what == "later" {
+				want = at.Add(other)
+			}
+			wantAccess(t, s, file(1), want)
+			must(t, s.Pause(ctx))
+			must(t, s.Resume(ctx))
+			if got := accessInFile(t, s); !got.Equal(want) {
+				t.Errorf("a content was read at %v, by another process %s, at %v, and the file tells %v; want %v", at, what, at.Add(other), got, want)
+			}
+			wantAccess(t, s, file(1), want)
+		}
+	})
+}
+
 // TestMediaLastAccessThatCannotBeStoredIsKept: it fails no pause, and the next life stores it.
 func TestMediaLastAccessThatCannotBeStoredIsKept(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {

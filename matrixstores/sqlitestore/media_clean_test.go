@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,31 +175,82 @@ func TestMediaThatStartsPaused(t *testing.T) {
 	})
 }
 
-// TestMediaWithADamagedPolicyDoesNotOpen: neither Resume nor Open guesses one; their error says what is wrong, and they hold nothing.
-func TestMediaWithADamagedPolicyDoesNotOpen(t *testing.T) {
+// errorsTold are the errors that an Observer was told of.
+type errorsTold struct {
+	mu  sync.Mutex
+	all []error
+}
+
+func (o *errorsTold) Observe(e lifecycle.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e.Err != nil {
+		o.all = append(o.all, e.Err)
+	}
+}
+
+func (o *errorsTold) take() (all []error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all, o.all = o.all, nil
+	return all
+}
+
+// TestMediaWithADamagedPolicyIsOpened: with the default policy in force, as if there had been no cleaning; the Observer is told by Open and
+// by every Resume, until there is another one.
+func TestMediaWithADamagedPolicyIsOpened(t *testing.T) {
 	onMedia(t, func(t *testing.T, cfg sqlitestore.MediaConfig) {
-		for what, value := range map[string]string{"no JSON": `{`, "a negative limit": `{"max_file_size":-1}`} {
-			t.Run(what, func(t *testing.T) {
+		for _, damage := range []struct{ what, key, value string }{
+			{"a policy that is no JSON", "policy", `{`},
+			{"a policy with a negative limit", "policy", `{"max_file_size":-1}`},
+			{"a time of the last cleaning that is none", "cleaned", `yesterday`},
+		} {
+			t.Run(damage.what, func(t *testing.T) {
+				var told errorsTold
+				cfg.Database.Observer = &told
 				cfg.Database.Path = filepath.Join(t.TempDir(), "media.db")
 				s := openMedia(t, cfg)
-				must(t, s.KV("sqlitestore.media").Set(ctx, "policy", []byte(value)))
-				says := func(op string, err error) {
+				own := media.NoLimits().WithMaxFileSize(77)
+				must(t, s.SetPolicy(ctx, own))
+				_, err := s.Clean(ctx)
+				must(t, err)
+				want := own
+				if damage.key == "policy" {
+					want = media.DefaultPolicy()
+				}
+				must(t, s.KV("sqlitestore.media").Set(ctx, damage.key, []byte(damage.value)))
+				check := func(op string, times int) {
 					t.Helper()
-					var decode *codec.DecodeError
-					if !errors.As(err, &decode) && !errors.Is(err, media.ErrPolicy) {
-						t.Errorf("%s: got %v, want an error that says that the policy is none", op, err)
+					all := told.take()
+					if len(all) != times {
+						t.Errorf("%s: the Observer was told of %v; want %d errors", op, all, times)
+					}
+					for _, err := range all {
+						var decode *codec.DecodeError
+						if !errors.As(err, &decode) && !errors.Is(err, media.ErrPolicy) && !errors.Is(err, media.ErrBroken) {
+							t.Errorf("%s: the Observer was told of %v, which does not say what is damaged", op, err)
+						}
+					}
+					if p := s.Policy(); times > 0 && !reflect.DeepEqual(p, want) {
+						t.Errorf("%s: the policy in force is %+v; want %+v", op, p, want)
 					}
 				}
+				check("before it is read", 0)
 				must(t, s.Pause(ctx))
-				says("Resume", s.Resume(ctx))
-				if s.State() != lifecycle.Paused {
-					t.Errorf("after a Resume that failed it is %v", s.State())
-				}
+				must(t, s.Resume(ctx))
+				check("Resume", 1)
 				must(t, s.Close(ctx))
-				for range 2 {
-					_, err := sqlitestore.OpenMedia(ctx, cfg)
-					says("Open", err)
+				s = openMedia(t, cfg)
+				check("Open", 1)
+				if _, known, err := s.LastCleaned(ctx); err != nil || known != (damage.key == "policy") {
+					t.Errorf("the time of the last cleaning is known: %v, %v", known, err)
 				}
+				must(t, s.SetPolicy(ctx, own))
+				_, err = s.Clean(ctx)
+				must(t, err)
+				must(t, s.Pause(ctx))
+				must(t, s.Resume(ctx))
+				check("Resume with another one", 0)
 			})
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -150,38 +151,74 @@ func (m *Media) GetForURI(ctx context.Context, uri id.ContentURIString) (data []
 		return nil, r, false, m.failed("get for URI", err)
 	}
 	var best content
+	var damage error
 	err = m.View(ctx, func(c *sqlite.Conn) error {
-		key, err := m.uriKey(uri)
-		if err != nil {
-			return err
-		}
-		for stored, err := range c.Rows(ctx, selectForURI, key) {
-			if err != nil {
-				return err
-			}
-			row, err := m.openRow(stored)
-			switch {
-			case err != nil:
-				return err
-			case row.request.URI != uri:
-				return fmt.Errorf("%w: the row of one URI has the name of another", media.ErrBroken)
-			case !found || !better(best.request.Format, row.request.Format):
+		all, damaged, err := m.allOf(ctx, c, uri)
+		damage = damaged
+		for _, row := range all {
+			if data, err = m.readAll(ctx, c, row); err == nil {
 				best, found = row, true
+				return nil
 			}
+			if !isDamage(err) {
+				return err
+			}
+			damage = errors.Join(damage, err)
 		}
-		if found {
-			data, err = m.readAll(ctx, c, best)
+		if isDamage(err) {
+			err = nil
 		}
 		return err
 	})
-	if err != nil {
+	damage = m.failed("get for URI", damage)
+	switch {
+	case err != nil:
 		return nil, media.Request{}, false, m.failed("get for URI", err)
+	case !found && damage != nil:
+		return nil, media.Request{}, false, damage
 	}
+	m.tell(damage)
 	if found {
 		m.accessed(best.id)
 	}
 	m.opportunity()
 	return data, best.request, found, nil
+}
+
+// allOf returns the contents of a URI, the best first, without those of which it is damaged what is known of them.
+func (m *Media) allOf(ctx context.Context, c *sqlite.Conn, uri id.ContentURIString) (all []content, damage, err error) {
+	key, err := m.uriKey(uri)
+	if err != nil {
+		return nil, nil, err
+	}
+	for stored, err := range c.Rows(ctx, selectForURI, key) {
+		if err != nil {
+			return nil, nil, err
+		}
+		row, err := m.openRow(stored)
+		if err == nil && row.request.URI != uri {
+			err = fmt.Errorf("%w: the row of one URI has the name of another", media.ErrBroken)
+		}
+		switch {
+		case err == nil:
+			all = append(all, row)
+		case isDamage(err):
+			damage = errors.Join(damage, err)
+		default:
+			return nil, nil, err
+		}
+	}
+	slices.Reverse(all) // of two that are as good, the one that was stored later
+	slices.SortStableFunc(all, func(a, b content) int {
+		switch {
+		case better(a.request.Format, b.request.Format):
+			return -1
+		case better(b.request.Format, a.request.Format):
+			return 1
+		}
+		return 0
+	})
+	return all, damage, nil
 }
 
 // better says whether a is to be preferred to b, whichever was stored first.
@@ -356,7 +393,7 @@ func (m *Media) Info(ctx context.Context, r media.Request) (i media.Info, found 
 		if err != nil || !found {
 			return media.Info{}, false, m.failed("info", err)
 		}
-		row.access, current = m.accesses.of(row.id, row.access, turn)
+		row.access, current = m.accesses.of(row.id, row.access, m.now(), turn)
 		i = media.Info{Size: row.size, LastAccess: time.UnixMilli(row.access).UTC(), IgnorePolicy: row.ignore}
 	}
 	return i, true, nil

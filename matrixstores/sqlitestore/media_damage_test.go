@@ -116,6 +116,51 @@ func TestDamagedMediaIsNeverWrong(t *testing.T) {
 	})
 }
 
+// TestMediaForURIPassesOverWhatIsDamaged: where there is a format of the URI that is whole, it is returned, and the Observer is told of
+// the others; where there is none, the error says that they are damaged.
+func TestMediaForURIPassesOverWhatIsDamaged(t *testing.T) {
+	onMedia(t, func(t *testing.T, cfg sqlitestore.MediaConfig) {
+		var told errorsTold
+		cfg.Database.Observer = &told
+		s := openMedia(t, cfg)
+		uri := file(1).URI
+		best, next := media.Thumbnail(uri, 20, 20), media.Thumbnail(uri, 10, 10)
+		data := func(r media.Request) []byte { return pattern(uint32(r.Format.Width), 1000) }
+		for _, damage := range mediaDamages {
+			if strings.Contains(strings.Join(damage.sql, ""), "0000000") { // these are for a content of several chunks
+				continue
+			}
+			addMedia(t, s, file(1), pattern(1, 4*chunkSize+100))
+			addMedia(t, s, file(2), pattern(2, 4*chunkSize+100))
+			addMedia(t, s, best, data(best))
+			addMedia(t, s, next, data(next))
+			hurt(t, s, damage.sql)
+			get := func(want media.Request) {
+				t.Helper()
+				got, r, found, err := s.GetForURI(ctx, uri)
+				if err != nil || !found || r != want || !bytes.Equal(got, data(want)) {
+					t.Errorf("%s: GetForURI returned %d bytes of %v, found %v, %v; want %v", damage.what, len(got), r, found, err, want)
+				}
+				if all := told.take(); len(all) != 1 || !errors.Is(all[0], media.ErrBroken) {
+					t.Errorf("%s: the Observer was told of %v", damage.what, all)
+				}
+			}
+			get(best)
+			raw(t, s, `UPDATE chunk SET data = x'00' WHERE rowid = (SELECT max(rowid) - 1 FROM chunk)`) // that of the second last
+			get(next)
+			raw(t, s, `UPDATE chunk SET data = x'00'`)
+			if _, _, found, err := s.GetForURI(ctx, uri); found || !errors.Is(err, media.ErrBroken) {
+				t.Errorf("%s: of damaged contents only, GetForURI has found %v, %v", damage.what, found, err)
+			}
+			if all := told.take(); len(all) != 0 {
+				t.Errorf("%s: the Observer was told of an error that GetForURI has returned: %v", damage.what, all)
+			}
+			raw(t, s, `DELETE FROM chunk`)
+			raw(t, s, `DELETE FROM media`)
+		}
+	})
+}
+
 // hurt runs such statements.
 func hurt(t testing.TB, s *sqlitestore.Media, statements []string) {
 	t.Helper()

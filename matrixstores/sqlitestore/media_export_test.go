@@ -16,6 +16,19 @@ func (m *Media) Planned() bool {
 	return m.accesses.planned
 }
 
+// RemoveChunks says how many chunks of an upload one transaction removes.
+func (m *Media) RemoveChunks(n int64) { m.removeChunks = n }
+
+// ForgetWriters makes the uploads of this store those of another process.
+func (m *Media) ForgetWriters() {
+	m.uploads.mu.Lock()
+	defer m.uploads.mu.Unlock()
+	clear(m.uploads.live)
+}
+
+// ToDiscard counts the uploads that the store knows it has to remove.
+func (m *Media) ToDiscard() int { return len(m.uploads.toDiscard()) }
+
 // AddIn is Add in a transaction of the caller's.
 func (m *Media) AddIn(ctx context.Context, c *sqlite.Conn, r media.Request, data []byte, o media.AddOptions) (bool, error) {
 	return m.addIn(ctx, c, r, data, o)

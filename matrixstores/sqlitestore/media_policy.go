@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -67,26 +68,40 @@ func (r *retention) cleanupDue(now time.Time) bool {
 	return r.policy.CleanupDue(now, *r.cleaned)
 }
 
-// loadRetention reads the policy and the time of the last cleaning. It is the hook AfterReopen.
+// loadRetention is the hook AfterReopen.
 func (m *Media) loadRetention(ctx context.Context, c *sqlite.Conn) error {
+	damage, err := m.readRetention(ctx, c)
+	m.tell(damage)
+	return err
+}
+
+// readRetention reads the policy and the time of the last cleaning. A cache is not worth a store that cannot be opened: where one of
+// them is damaged the default policy is in force, and there was no cleaning; the next SetPolicy, or Clean, stores it anew.
+func (m *Media) readRetention(ctx context.Context, c *sqlite.Conn) (damage, err error) {
 	turn := m.retention.turn()
 	p, err := kv.JSON[media.Policy](m.KV(mediaNamespace).In(c)).Get(ctx, policyKey)
-	if errors.Is(err, kv.ErrNotFound) {
-		p, err = media.DefaultPolicy(), nil
-	}
 	if err == nil {
 		err = p.Check()
 	}
-	if err != nil {
-		return m.failed("read the policy", err)
+	switch {
+	case err == nil:
+	case errors.Is(err, kv.ErrNotFound):
+		p = media.DefaultPolicy()
+	case isDamage(err):
+		damage = m.failed("read the policy, in whose place the default is in force", err)
+		p = media.DefaultPolicy()
+	default:
+		return nil, m.failed("read the policy", err)
 	}
 	at, err := m.readCleaned(ctx, c)
-	if err != nil {
-		return m.failed("read the time of the last cleaning", err)
+	if isDamage(err) {
+		damage = errors.Join(damage, m.failed("read the time of the last cleaning, which counts as unknown", err))
+	} else if err != nil {
+		return nil, m.failed("read the time of the last cleaning", err)
 	}
 	m.retention.setPolicy(turn, p)
 	m.retention.setCleaned(turn, at)
-	return nil
+	return damage, nil
 }
 
 func (m *Media) readCleaned(ctx context.Context, c *sqlite.Conn) (*time.Time, error) {
@@ -99,7 +114,7 @@ func (m *Media) readCleaned(ctx context.Context, c *sqlite.Conn) (*time.Time, er
 	}
 	ms, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil {
-		return nil, errors.Join(media.ErrBroken, err)
+		return nil, fmt.Errorf("%w: the time of the last cleaning is no number", media.ErrBroken)
 	}
 	at := time.UnixMilli(ms).UTC()
 	return &at, nil
@@ -160,6 +175,9 @@ func (m *Media) LastCleaned(ctx context.Context) (at time.Time, known bool, err 
 		found, err := m.readCleaned(ctx, c)
 		if found != nil {
 			at, known = *found, true
+		}
+		if isDamage(err) { // as readRetention has told
+			return nil
 		}
 		return err
 	})

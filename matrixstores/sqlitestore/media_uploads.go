@@ -2,11 +2,17 @@ package sqlitestore
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 	"weak"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // What a Writer has stored and not committed is removed by its Close. Where a
@@ -21,7 +27,15 @@ type uploads struct {
 	swept   time.Time                               // when it was last looked for what has expired
 }
 
-const selectUploads = `SELECT content, touched FROM upload`
+const (
+	selectUploads = `SELECT content, touched FROM upload`
+	markUpload    = `UPDATE upload SET touched = ? WHERE content = ?`
+	removeUpload  = `DELETE FROM upload WHERE content = ?`
+	selectTop     = `SELECT row FROM chunk WHERE row BETWEEN ? AND ? ORDER BY row DESC LIMIT 1`
+)
+
+// beingRemoved is what stands in touched of an upload of which a part may be removed already: nobody can commit it any more.
+const beingRemoved = int64(math.MinInt64)
 
 func (u *uploads) begin(w *mediaWriter) {
 	u.mu.Lock()
@@ -53,6 +67,13 @@ func (u *uploads) discarded(id contentID) {
 	delete(u.dropped, id)
 }
 
+// toDiscard returns what is to be removed.
+func (u *uploads) toDiscard() []contentID {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Collect(maps.Keys(u.dropped))
+}
+
 // due says whether it is time to look for what has expired.
 func (u *uploads) due(now time.Time, expiry time.Duration) bool {
 	u.mu.Lock()
@@ -77,7 +98,8 @@ func allUploads(ctx context.Context, c *sqlite.Conn) ([]upload, error) {
 
 // sort says what is to be done with uploads: those that nobody needs are removed,
 // those of Writers in use touched, and so are those of the future, where a clock was set back.
-func (u *uploads) sort(all []upload, now time.Time, expiry time.Duration) (remove, touch []contentID) {
+// dropped are those that were to be removed before all were read: what has no row is gone.
+func (u *uploads) sort(all []upload, dropped []contentID, now time.Time, expiry time.Duration) (remove, touch []contentID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.swept = now
@@ -86,11 +108,16 @@ func (u *uploads) sort(all []upload, now time.Time, expiry time.Duration) (remov
 			delete(u.live, id)
 		}
 	}
+	for _, id := range dropped {
+		if !slices.ContainsFunc(all, func(up upload) bool { return up.id == id }) {
+			delete(u.dropped, id)
+		}
+	}
 	for _, up := range all {
 		_, live := u.live[up.id]
 		_, dropped := u.dropped[up.id]
 		switch {
-		case dropped, !live && up.touched <= now.Add(-expiry).UnixMilli():
+		case dropped, up.touched == beingRemoved, !live && up.touched <= now.Add(-expiry).UnixMilli():
 			remove = append(remove, up.id)
 		case live, up.touched > now.UnixMilli():
 			touch = append(touch, up.id)
@@ -107,7 +134,7 @@ func (u *uploads) count(all []upload) int {
 	for _, up := range all {
 		_, live := u.live[up.id]
 		_, dropped := u.dropped[up.id]
-		if !live && !dropped {
+		if !live && !dropped && up.touched != beingRemoved {
 			n++
 		}
 	}
@@ -117,6 +144,7 @@ func (u *uploads) count(all []upload) int {
 // sweep removes the uploads that nobody needs. Where there is none it does not write.
 func (m *Media) sweep(ctx context.Context) error {
 	var all []upload
+	dropped := m.uploads.toDiscard()
 	err := m.View(ctx, func(c *sqlite.Conn) (err error) {
 		all, err = allUploads(ctx, c)
 		return err
@@ -125,19 +153,18 @@ func (m *Media) sweep(ctx context.Context) error {
 		return err
 	}
 	now := m.clock()
-	remove, touch := m.uploads.sort(all, now, m.cfg.UploadExpiry)
+	remove, touch := m.uploads.sort(all, dropped, now, m.cfg.UploadExpiry)
 	for _, id := range remove {
-		if err := m.update(ctx, func(c *sqlite.Conn) error { return dropUpload(ctx, c, id) }); err != nil {
+		if err := m.dropUpload(ctx, id); err != nil {
 			return err
 		}
-		m.uploads.discarded(id)
 	}
 	if len(touch) == 0 {
 		return nil
 	}
 	return m.update(ctx, func(c *sqlite.Conn) error {
 		for _, id := range touch {
-			if _, err := c.Exec(ctx, touchUpload, now.UnixMilli(), id[:]); err != nil {
+			if _, err := c.Exec(ctx, touchUpload, now.UnixMilli(), id[:], beingRemoved); err != nil {
 				return err
 			}
 		}
@@ -145,11 +172,50 @@ func (m *Media) sweep(ctx context.Context) error {
 	})
 }
 
-// dropUpload removes an upload, and its chunks, unless it was committed meanwhile: then they are a content's.
-func dropUpload(ctx context.Context, c *sqlite.Conn, id contentID) error {
-	res, err := c.Exec(ctx, endUpload, id[:])
-	if err != nil || res.RowsAffected == 0 {
-		return err
+// discard removes an upload that its Writer has given up, or what is left of it, and has it done later where that fails.
+func (m *Media) discard(ctx context.Context, id contentID) error {
+	// Not under the Writer's context, which may have ended, and without waiting for a Resume.
+	err := m.dropUpload(lifecycle.WithPolicy(context.WithoutCancel(ctx), lifecycle.Fail), id)
+	if err != nil {
+		m.uploads.discardLater(id)
+		m.tidying.Now()
 	}
-	return dropChunks(ctx, c, id)
+	return err
+}
+
+// dropUpload removes an upload, and its chunks, unless it was committed meanwhile: then they are a content's. However
+// large it is, its transactions are small, each of which stays done; what is left, the next sweep finds.
+func (m *Media) dropUpload(ctx context.Context, id contentID) error {
+	for over := false; !over; {
+		err := m.update(ctx, func(c *sqlite.Conn) (err error) {
+			over, err = m.dropSome(ctx, c, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	m.uploads.discarded(id)
+	return nil
+}
+
+// dropSome removes the last chunks of an upload, which nobody can commit then, and at the end its row.
+func (m *Media) dropSome(ctx context.Context, c *sqlite.Conn, id contentID) (over bool, err error) {
+	res, err := c.Exec(ctx, markUpload, beingRemoved, id[:])
+	if err != nil || res.RowsAffected == 0 {
+		return true, err
+	}
+	var top []byte
+	err = c.QueryRow(ctx, selectTop, id.chunkRow(0), id.chunkRow(math.MaxUint32)).Scan(&top)
+	if err != nil && !errors.Is(err, sqlite.ErrNoRows) {
+		return false, err
+	}
+	if err == nil {
+		from := int64(binary.BigEndian.Uint32(top[len(id):])) + 1 - m.removeChunks
+		if _, err := c.Exec(ctx, deleteChunks, id.chunkRow(max(from, 0)), top); err != nil || from > 0 {
+			return false, err
+		}
+	}
+	_, err = c.Exec(ctx, removeUpload, id[:])
+	return true, err
 }

@@ -15,8 +15,8 @@ var ErrUploadExpired = errors.New("the upload was removed because nobody had wri
 
 const (
 	beginUpload = `INSERT INTO upload (content, touched) VALUES (?, ?)`
-	touchUpload = `UPDATE upload SET touched = ? WHERE content = ?`
-	endUpload   = `DELETE FROM upload WHERE content = ?`
+	touchUpload = `UPDATE upload SET touched = ?1 WHERE content = ?2 AND touched <> ?3`
+	endUpload   = `DELETE FROM upload WHERE content = ?1 AND touched <> ?2`
 )
 
 // chunksAtOnce is how many chunks of one Write go in one transaction: so a large
@@ -34,6 +34,7 @@ type mediaWriter struct {
 	number int64  // of chunks that are stored
 	rest   []byte // what is not stored yet, up to a whole chunk
 	begun  bool   // there is a row in upload
+	left   bool   // giveUp has left some chunks
 	ended  error  // what every call returns from now on
 }
 
@@ -116,7 +117,7 @@ func (w *mediaWriter) touch(c *sqlite.Conn) error {
 		_, err := c.Exec(w.ctx, beginUpload, w.chunks.id[:], w.m.now())
 		return err
 	}
-	res, err := c.Exec(w.ctx, touchUpload, w.m.now(), w.chunks.id[:])
+	res, err := c.Exec(w.ctx, touchUpload, w.m.now(), w.chunks.id[:], beingRemoved)
 	if err == nil && res.RowsAffected == 0 {
 		err = ErrUploadExpired
 	}
@@ -133,25 +134,32 @@ func (w *mediaWriter) expired(err error) {
 
 // refuse removes what is too large, and what it was to replace.
 func (w *mediaWriter) refuse() error {
-	err := w.m.update(w.ctx, func(c *sqlite.Conn) error {
-		if err := w.discard(w.ctx, c); err != nil {
-			return err
-		}
-		return w.m.removeIn(w.ctx, c, w.request)
-	})
-	if err != nil {
+	if err := w.m.update(w.ctx, w.giveUp); err != nil {
 		return err
 	}
 	w.end(media.ErrTooLarge)
+	w.discardRest()
 	return media.ErrTooLarge
 }
 
-// discard removes what is in the database of the upload.
-func (w *mediaWriter) discard(ctx context.Context, c *sqlite.Conn) error {
-	if !w.begun {
-		return nil
+// giveUp begins to remove what is in the database of the upload, and removes what it was to replace.
+func (w *mediaWriter) giveUp(c *sqlite.Conn) error {
+	w.left = false
+	if w.begun {
+		over, err := w.m.dropSome(w.ctx, c, w.chunks.id)
+		if err != nil {
+			return err
+		}
+		w.left = !over
 	}
-	return dropUpload(ctx, c, w.chunks.id)
+	return w.m.removeIn(w.ctx, c, w.request)
+}
+
+// discardRest removes what giveUp has left.
+func (w *mediaWriter) discardRest() {
+	if w.left {
+		_ = w.m.discard(w.ctx, w.chunks.id) // the upload has ended, whatever is left of it for later
+	}
 }
 
 // Commit makes the content visible; see media.Writer.
@@ -162,10 +170,7 @@ func (w *mediaWriter) Commit() (stored bool, err error) {
 	err = w.m.update(w.ctx, func(c *sqlite.Conn) error {
 		stored = w.opts.IgnorePolicy || !w.m.retention.tooLarge(w.size)
 		if !stored {
-			if err := w.discard(w.ctx, c); err != nil {
-				return err
-			}
-			return w.m.removeIn(w.ctx, c, w.request)
+			return w.giveUp(c)
 		}
 		return w.commit(c)
 	})
@@ -176,13 +181,15 @@ func (w *mediaWriter) Commit() (stored bool, err error) {
 	w.end(media.ErrWriterClosed)
 	if stored {
 		w.m.opportunity()
+	} else {
+		w.discardRest()
 	}
 	return stored, nil
 }
 
 func (w *mediaWriter) commit(c *sqlite.Conn) error {
 	if w.begun {
-		res, err := c.Exec(w.ctx, endUpload, w.chunks.id[:])
+		res, err := c.Exec(w.ctx, endUpload, w.chunks.id[:], beingRemoved)
 		if err == nil && res.RowsAffected == 0 {
 			err = ErrUploadExpired
 		}
@@ -215,14 +222,7 @@ func (w *mediaWriter) Close() error {
 	if !w.begun {
 		return nil
 	}
-	// Not under w.ctx, which may have ended, and without waiting for a Resume.
-	ctx := lifecycle.WithPolicy(context.WithoutCancel(w.ctx), lifecycle.Fail)
-	err := w.m.update(ctx, func(c *sqlite.Conn) error { return w.discard(ctx, c) })
-	if err == nil {
-		return nil
-	}
-	w.m.uploads.discardLater(w.chunks.id)
-	w.m.tidying.Now()
+	err := w.m.discard(w.ctx, w.chunks.id)
 	if errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted) || errors.Is(err, lifecycle.ErrClosed) {
 		return nil
 	}
