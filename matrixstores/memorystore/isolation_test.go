@@ -269,3 +269,37 @@ func TestBytesFollowTheContents(t *testing.T) {
 		t.Errorf("an empty media store has %d bytes", n)
 	}
 }
+
+// A Writer that somebody has forgotten is not kept, and after a cleaning no upload is counted for it.
+func TestAWriterThatIsForgottenIsGone(t *testing.T) {
+	m := openMedia(t, memorystore.MediaConfig{})
+	create := func() media.Writer {
+		w, err := m.Create(t.Context(), media.File("mxc://example.org/a"), media.AddOptions{})
+		must(t, err)
+		_, err = w.Write(make([]byte, 100_000))
+		must(t, err)
+		return w
+	}
+	kept := create()
+	for range 10 {
+		create()
+	}
+	eventually(t, "only the Writer that is in use is counted", func() bool {
+		runtime.GC()
+		stats, err := m.Stats(t.Context())
+		must(t, err)
+		bytes, err := m.Bytes(t.Context())
+		must(t, err)
+		_, err = m.Clean(t.Context())
+		must(t, err)
+		return stats.Uploads == 1 && bytes == 100_000
+	})
+	stored, err := kept.Commit()
+	if err != nil || !stored {
+		t.Errorf("Commit of the Writer that is in use: %v, %v", stored, err)
+	}
+	must(t, kept.Close())
+	if stats, err := m.Stats(t.Context()); err != nil || stats.Uploads != 0 || stats.Contents != 1 {
+		t.Errorf("after the Commit there is %+v, %v", stats, err)
+	}
+}

@@ -67,7 +67,7 @@ func OpenMedia(ctx context.Context, cfg MediaConfig) (*Media, error) {
 	m := &Media{base: b, told: cfg.Cleaned}
 	m.retention.policy = media.DefaultPolicy()
 	m.accesses.at = map[uint64]int64{}
-	m.writers.open = map[*writer]struct{}{}
+	m.writers.open = map[uint64]int64{}
 	m.tidying, err = m.jobs.Start(job.Job{Name: m.Name() + ": clean", Run: m.tidy})
 	if err != nil {
 		return nil, errors.Join(err, m.Close(context.WithoutCancel(ctx)))

@@ -103,6 +103,7 @@ func (m *Media) Clean(ctx context.Context) (cleaned media.Cleaned, err error) {
 	if err != nil {
 		return media.Cleaned{Ran: true}, err
 	}
+	m.writers.sweep()
 	ended := time.UnixMilli(m.now()).UTC()
 	m.retention.mu.Lock()
 	defer m.retention.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"sync"
 
 	"github.com/quiesce-go/quiesce/driver/memory"
@@ -47,39 +48,71 @@ func piecesOf(data []byte) (s pieces) {
 	return s
 }
 
-// writers are the uploads that were begun and not committed.
+// writers are the uploads that were begun and not committed, by number, and how many bytes each has. A Writer is not
+// among them: nobody has to close one. The bytes of one that was forgotten are free at once; it counts until the next cleaning.
 type writers struct {
-	mu   sync.Mutex
-	open map[*writer]struct{}
-	size int64
+	mu        sync.Mutex
+	last      uint64
+	open      map[uint64]int64
+	bytes     int64
+	forgotten []uint64
 }
 
-func (w *writers) count() (n int, size int64) {
+func (w *writers) count() (n int, bytes int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.open), w.size
+	return len(w.open), w.bytes
+}
+
+func (w *writers) begin() (number uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last++
+	w.open[w.last] = 0
+	return w.last
 }
 
 // grow notes that an upload has so many bytes more.
-func (w *writers) grow(by *writer, bytes int64) {
+func (w *writers) grow(number uint64, bytes int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open[by] = struct{}{}
-	w.size += bytes
+	w.open[number] += bytes
+	w.bytes += bytes
 }
 
-func (w *writers) end(by *writer) {
+// end may be called any number of times.
+func (w *writers) end(number uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, there := w.open[by]; there {
-		delete(w.open, by)
-		w.size -= by.written.size
+	w.bytes -= w.open[number]
+	delete(w.open, number)
+}
+
+// forget is called when nobody has the Writer any more, which may have ended.
+func (w *writers) forget(number uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if bytes, open := w.open[number]; open {
+		w.bytes -= bytes
+		w.open[number] = 0
+		w.forgotten = append(w.forgotten, number)
 	}
+}
+
+// sweep counts those that were forgotten no longer.
+func (w *writers) sweep() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, number := range w.forgotten {
+		delete(w.open, number)
+	}
+	w.forgotten = nil
 }
 
 // writer is one upload.
 type writer struct {
 	m       *Media
+	number  uint64
 	ctx     context.Context
 	request media.Request
 	opts    media.AddOptions
@@ -96,8 +129,8 @@ func (m *Media) Create(ctx context.Context, r media.Request, o media.AddOptions)
 	if err != nil {
 		return nil, m.failed("create", err)
 	}
-	w := &writer{m: m, ctx: ctx, request: r, opts: o}
-	m.writers.grow(w, 0)
+	w := &writer{m: m, number: m.writers.begin(), ctx: ctx, request: r, opts: o}
+	runtime.AddCleanup(w, m.writers.forget, w.number)
 	return w, nil
 }
 
@@ -118,7 +151,8 @@ func (w *writer) Write(p []byte) (n int, err error) {
 		return 0, w.m.failed("write", err)
 	}
 	w.written.append(p)
-	w.m.writers.grow(w, int64(len(p)))
+	w.m.writers.grow(w.number, int64(len(p)))
+	runtime.KeepAlive(w) // what has ended must not grow
 	return len(p), nil
 }
 
@@ -148,7 +182,7 @@ func (w *writer) Close() error {
 }
 
 func (w *writer) end(why error) {
-	w.m.writers.end(w)
+	w.m.writers.end(w.number)
 	w.written, w.ended = pieces{}, why
 }
 
