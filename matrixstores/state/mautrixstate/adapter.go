@@ -95,14 +95,14 @@ func (a *Adapter) observe(f Failure) {
 
 // do calls fn until it does not fail because of a pause, or the context ends. What a pause has interrupted has changed nothing.
 func (a *Adapter) do(ctx context.Context, operation string, fn func(ctx context.Context) error) error {
-	ctx = lifecycle.WithPolicy(ctx, lifecycle.Wait)
+	refused := lifecycle.WithPolicy(ctx, lifecycle.Fail) // and not waiting, because ctx need not end when the sync does
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		err := fn(ctx)
+		err := fn(refused)
 		if err == nil {
 			return nil
 		}
 		if paused(err) {
-			ended := sleep(ctx, wait)
+			ended := a.resumed(ctx, wait)
 			if ended == nil {
 				continue
 			}
@@ -112,14 +112,26 @@ func (a *Adapter) do(ctx context.Context, operation string, fn func(ctx context.
 	}
 }
 
+// resumed waits for the Resume, by asking for something small, and for a little while in any case, so that no store that is paused again
+// and again keeps us busy. It returns an error if the context has ended, or, under one of a response that is being processed, that of the sync: a handler's
+// own context does not end with the sync, but it must not be waited for while the store is paused and nobody wants the sync any more.
+func (a *Adapter) resumed(ctx context.Context, d time.Duration) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if outer, _ := ctx.Value(syncContext{}).(context.Context); outer != nil {
+		defer context.AfterFunc(outer, cancel)()
+	}
+	// Whatever it answers: the operation is tried again, and tells what is wrong.
+	_, _, _ = a.store.Value(lifecycle.WithPolicy(waiting, lifecycle.Wait), state.SyncToken().ValueKey)
+	return sleep(ctx, d)
+}
+
 // paused says whether an operation has failed because of a pause, and may be tried again.
 func paused(err error) bool {
 	return errors.Is(err, lifecycle.ErrPaused) || errors.Is(err, lifecycle.ErrInterrupted)
 }
 
-// sleep waits a little. It returns an error if the context has ended, or, under one of
-// a response that is being processed, that of the sync: a handler's own context does not end with the sync, but it must not be
-// waited for while the store is paused and nobody wants the sync any more.
+// sleep waits a little. It returns an error if the context has ended, or, under one of a response that is being processed, that of the sync.
 func sleep(ctx context.Context, d time.Duration) error {
 	var sync <-chan struct{}
 	outer, _ := ctx.Value(syncContext{}).(context.Context)

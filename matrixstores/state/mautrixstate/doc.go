@@ -19,6 +19,10 @@
 // While its handlers run, the Adapter answers as if the response were stored already, and what they
 // store through it becomes a part of the same transaction.
 //
+// A response that could not be stored, because a handler has panicked, BeforeCommit or the store has failed, ends
+// the sync: mautrix returns the error from SyncWithContext, and the next call of it gets the same response again. mautrix itself does not try again, as it does where
+// the server cannot be reached.
+//
 // # While the store is paused
 //
 // mautrix has no way to be told that a store is paused: many of its callers only log an error, and go

@@ -1,0 +1,5 @@
+//go:build cgo
+
+package mautrixstate_test
+
+const withCgo = true
