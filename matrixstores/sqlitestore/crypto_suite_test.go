@@ -35,13 +35,12 @@ func cryptoPath(dir string) string { return filepath.Join(dir, "crypto.db") }
 func cryptoHarness(engine sqlite.Engine, s secret.Secret) *cryptotest.Harness {
 	h := &cryptotest.Harness{
 		Open: func(ctx context.Context, dir string, o cryptotest.Options) (crypto.Store, error) {
-			// To wait for the disk changes no answer, and takes most of the time.
-			return sqlitestore.OpenCrypto(ctx, sqlitestore.CryptoConfig{Relaxed: tier.Count(1, 0, 0) == 1, Config: sqlitestore.Config{
-				Database: sqlite.Config{
-					Engine: engine, Path: cryptoPath(dir), Verify: true, Timeout: o.Timeout, Grace: o.Grace, WhenPaused: o.WhenPaused,
-				},
-				Clock: o.Clock, Secret: s,
-			}})
+			cfg := cryptoConfig(cryptoPath(dir), engine, s)
+			cfg.Clock, cfg.Database.Timeout, cfg.Database.Grace, cfg.Database.WhenPaused = o.Clock, o.Timeout, o.Grace, o.WhenPaused
+			if tier.Count(1, 0, 0) == 1 { // to wait for the disk changes no answer, and takes most of the time
+				cfg.Database.Synchronous, cfg.Relaxed = sqlite.SynchronousOff, true
+			}
+			return sqlitestore.OpenCrypto(ctx, cfg)
 		},
 		Files: filesOf(cryptoPath),
 	}

@@ -161,8 +161,22 @@ func TestCryptoOutlivesItsKeys(t *testing.T) {
 	})
 }
 
+// cryptoData is a crypto.Store without its life.
+type cryptoData interface {
+	crypto.Saver
+	crypto.Accounts
+	crypto.MessageIndexes
+	crypto.Redactions
+	crypto.OutboundGroupSessions
+	crypto.TrackedUsers
+	crypto.CrossSigning
+	crypto.Secrets
+	crypto.Verifications
+	crypto.CustomValues
+}
+
 // fillCrypto stores something in every table.
-func fillCrypto(t testing.TB, s crypto.Store, mark string) {
+func fillCrypto(t testing.TB, s cryptoData, mark string) {
 	t.Helper()
 	user, room, some := id.UserID("@"+mark), id.RoomID("!"+mark), []byte("pickle "+mark)
 	session, sender := id.SessionID("session "+mark), id.SenderKey("sender "+mark)
