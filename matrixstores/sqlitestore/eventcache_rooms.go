@@ -36,6 +36,10 @@ const (
 	selectOldRest  = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE stored = ? AND id > ? ORDER BY id LIMIT ?`
 	selectOldLater = `SELECT id, stored, EXISTS (SELECT 1 FROM item WHERE item.event = event.id) FROM event WHERE stored > ? AND stored < ? ORDER BY stored, id LIMIT ?`
 	deleteUnused   = `DELETE FROM event WHERE id = ? AND stored < ? AND NOT EXISTS (SELECT 1 FROM item WHERE item.event = event.id)`
+
+	// A page of a walk over all names, which says of each whether an event has it.
+	selectNameUse    = `SELECT id, EXISTS (SELECT 1 FROM event WHERE event.type = name.id) OR EXISTS (SELECT 1 FROM event WHERE event.rel_type = name.id) FROM name WHERE id > ? ORDER BY id LIMIT ?`
+	deleteUnusedName = `DELETE FROM name WHERE id = ? AND NOT EXISTS (SELECT 1 FROM event WHERE event.type = name.id) AND NOT EXISTS (SELECT 1 FROM event WHERE event.rel_type = name.id)`
 )
 
 // clearEverything leaves nothing but the schema.
@@ -183,27 +187,39 @@ func (s Events) AllRoomStats(ctx context.Context) (all []eventcache.RoomStats, e
 const cleanUpRows = 512
 
 // CleanUp removes what no linked chunk refers to; see eventcache.Rooms. Looking
-// takes no write transaction: where there is nothing to remove, nobody waits for it.
+// takes no write transaction: where there is nothing to remove, nobody waits for it. Names of types that no event has any more go with it.
 func (s Events) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (removed int, err error) {
 	if p.OlderThan < 0 {
 		return 0, s.failed("clean up", errNegative)
 	}
 	before := s.now() - p.OlderThan.Milliseconds()
-	last := cleanUpPlace{stored: math.MinInt64}
+	old := func(t *tx, last *cleanUpPlace, unused *[]int64) (int, error) {
+		return t.oldEvents(last, before, unused)
+	}
+	removed, err = sweep(ctx, s, cleanUpPlace{stored: math.MinInt64}, old, deleteUnused, before)
+	if err == nil {
+		_, err = sweep(ctx, s, 0, (*tx).unusedNames, deleteUnusedName)
+	}
+	return removed, s.failed("clean up", err)
+}
+
+// sweep walks over rows, page by page: look looks at a page behind a place, moves that, and says how many rows it has seen and which
+// are unused. They are removed by a statement whose first argument is the row, and which looks again.
+func sweep[P any](ctx context.Context, s Events, last P, look func(*tx, *P, *[]int64) (int, error), remove string, more ...any) (removed int, err error) {
 	for {
 		var unused []int64
 		looked, seen := 0, last
 		err := s.view(ctx, func(t *tx) (err error) {
 			unused, seen = unused[:0], last
-			looked, err = t.oldEvents(&seen, before, &unused)
+			looked, err = look(t, &seen, &unused)
 			return err
 		})
 		if err == nil && len(unused) > 0 {
 			n := 0
 			err = s.update(ctx, func(t *tx) error {
 				n = 0
-				for _, event := range unused {
-					r, err := t.c.Exec(ctx, deleteUnused, event, before)
+				for _, row := range unused {
+					r, err := t.c.Exec(ctx, remove, append([]any{row}, more...)...)
 					if err != nil {
 						return err
 					}
@@ -216,10 +232,28 @@ func (s Events) CleanUp(ctx context.Context, p eventcache.CleanUpPolicy) (remove
 			}
 		}
 		if err != nil || looked < cleanUpRows {
-			return removed, s.failed("clean up", err)
+			return removed, err
 		}
 		last = seen
 	}
+}
+
+// unusedNames looks at the next page of names.
+func (t *tx) unusedNames(last *int64, unused *[]int64) (looked int, err error) {
+	for r, err := range t.c.Rows(t.ctx, selectNameUse, *last, cleanUpRows) {
+		var used bool
+		if err == nil {
+			err = r.Scan(last, &used)
+		}
+		if err != nil {
+			return looked, err
+		}
+		looked++
+		if !used {
+			*unused = append(*unused, *last)
+		}
+	}
+	return looked, nil
 }
 
 // cleanUpPlace is how far a clean-up has come: to this event among those that were stored at that time.

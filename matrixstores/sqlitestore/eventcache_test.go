@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
@@ -158,5 +159,61 @@ func TestCleanUpOfEventsOfOneMoment(t *testing.T) {
 				t.Errorf("of %d events that a linked chunk refers to, %d are left: %v", used, stats.Events, err)
 			}
 		})
+	}
+}
+
+// TestCleanUpForgetsNamesThatNothingHas: names of types come from whoever sends an event, and do not stay longer than the events.
+func TestCleanUpForgetsNamesThatNothingHas(t *testing.T) {
+	const room, unused = "!a:example.org", 600 // more than one step looks at
+	now := time.UnixMilli(1_700_000_000_000)
+	s := openEventCacheWith(t, sqlitestore.Config{
+		Database: sqlite.Config{Engine: modernc.Engine(), Path: filepath.Join(t.TempDir(), "events.db")}, Clock: func() time.Time { return now },
+	})
+	names := func() (n int) {
+		must(t, s.View(ctx, func(c *sqlite.Conn) error { return c.QueryRow(ctx, `SELECT count(*) FROM name`).Scan(&n) }))
+		return n
+	}
+	typed := func(eventType, relType string) eventcache.Event {
+		e := eventcache.Event{ID: id.EventID("$" + eventType + relType), Type: eventType, Raw: []byte(`{}`)}
+		if relType != "" {
+			e.RelatesTo, e.RelType = "$to", event.RelationType(relType)
+		}
+		return e
+	}
+	var events []eventcache.Event
+	for i := range unused / 2 {
+		events = append(events, typed(fmt.Sprint("t", i), fmt.Sprint("r", i)))
+	}
+	must(t, s.SaveEvents(ctx, room, events...))
+	now = now.Add(time.Hour)
+	kept := []eventcache.Event{typed("kept", ""), typed("t7", "kept")}
+	must(t, s.SaveEvents(ctx, room, kept...))
+	if n := names(); n != unused+2 {
+		t.Fatalf("there are %d names, want %d", n, unused+2)
+	}
+	removed, err := s.CleanUp(ctx, eventcache.CleanUpPolicy{OlderThan: time.Hour})
+	if err != nil || removed != 0 { // they are just as old as they may be
+		t.Errorf("a clean-up before its time removed %d events: %v", removed, err)
+	}
+	if n := names(); n != unused+2 {
+		t.Errorf("after a clean-up that removed no event there are %d names, want %d", n, unused+2)
+	}
+	now = now.Add(time.Millisecond)
+	if removed, err = s.CleanUp(ctx, eventcache.CleanUpPolicy{OlderThan: time.Hour}); err != nil || removed != unused/2 {
+		t.Errorf("a clean-up removed %d events, want %d: %v", removed, unused/2, err)
+	}
+	if n := names(); n != 3 { // kept, as a type and as a relation, and t7
+		t.Errorf("after a clean-up there are %d names, want 3", n)
+	}
+	for _, e := range kept {
+		found, err := s.FindEvents(ctx, room, eventcache.Filter{Type: e.Type})
+		if err != nil || len(found) != 1 || found[0].ID != e.ID {
+			t.Errorf("of type %s there is %v, %v; want %s", e.Type, found, err, e.ID)
+		}
+	}
+	must(t, s.ClearRoom(ctx, room))
+	must(t, last(s.CleanUp(ctx, eventcache.CleanUpPolicy{})))
+	if n := names(); n != 0 {
+		t.Errorf("nothing is stored, and there are %d names", n)
 	}
 }

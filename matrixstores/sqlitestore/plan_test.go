@@ -194,10 +194,12 @@ var eventCacheSearches = map[string]string{
 	"SELECT row, content FROM event WHERE room = ? AND event_id = ?": "(room=? AND event_id=?)",
 	"relates_to = ? AND rel_type = ?":                                "event_relation (room=? AND relates_to=? AND rel_type=?)",
 	"relates_to = ?\x00":                                             "event_relation (room=? AND relates_to=?)",
-	"AND type = ? ORDER BY id":                                       "event_type (room=? AND type=?)",
+	"AND type = ? ORDER BY id":                                       "event_type (type=? AND room=?)",
 	"AND session = ? ORDER BY id":                                    "event_session (room=? AND session=?)",
 	"AND session = ? AND +type":                                      "event_session (room=? AND session=?)",
 	"AND kind = ? ORDER BY id":                                       "list_room (room=? AND kind=?)",
+	"DELETE FROM name WHERE id = ?":                                  "event_type (type=?)",
+	"rel_type = name.id) FROM name":                                  "event_rel_type (rel_type=?)",
 	"FROM event WHERE stored = ? AND id >":                           "event_stored (stored=? AND rowid>?)",
 	"FROM event WHERE stored > ?":                                    "event_stored (stored>? AND stored<?)",
 }

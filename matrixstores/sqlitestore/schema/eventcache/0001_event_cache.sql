@@ -29,7 +29,9 @@ CREATE TABLE event (
 ) STRICT;
 CREATE UNIQUE INDEX event_row ON event (row) WHERE row IS NOT NULL;
 CREATE INDEX event_relation ON event (room, relates_to, rel_type) WHERE relates_to IS NOT NULL;
-CREATE INDEX event_type ON event (room, type);
+-- The type first: so a name that no event has is found, too.
+CREATE INDEX event_type ON event (type, room);
+CREATE INDEX event_rel_type ON event (rel_type) WHERE rel_type IS NOT NULL;
 CREATE INDEX event_session ON event (room, session) WHERE session IS NOT NULL;
 CREATE INDEX event_stored ON event (stored);
 
