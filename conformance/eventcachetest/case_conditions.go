@@ -88,7 +88,9 @@ func conditionsOf(p *probe, all ...condition) {
 		}
 		want := eventcache.UpdateError{Chunk: c.chunk, Index: c.index, Err: c.err, Update: nameOf(c.update)}
 		p.About(c.name, func() {
-			s.refusedSince(before, list, want, c.update)
+			if !p.h.Brief { // alone
+				s.refusedSince(before, list, want, c.update)
+			}
 			// Updates before and after it, of every kind, and some that touch the same chunks.
 			want.Number = 8
 			s.refusedSince(before, list, want,

@@ -257,7 +257,7 @@ func caseDuplicates(p *probe) {
 
 func caseManyDuplicates(p *probe) {
 	s, list := p.open(), eventcache.Room(roomA)
-	n := p.count(5_000, 40_000, 100_000, 100_000) // more than any limit of what a statement may bind, where there is time
+	n := p.count(5_000, 33_000, 100_000, 100_000) // more than any limit of what a statement may bind, where there is time
 	there, not := numbered("there", 900), numbered("not", n-900)
 	for i, chunk := range slices.Collect(slices.Chunk(there, 300)) {
 		s.apply(list, items(eventcache.ChunkID(i), eventcache.ChunkID(i+1), 0), push(eventcache.ChunkID(i+1), 0, evs(chunk...)...))

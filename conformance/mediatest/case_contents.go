@@ -148,7 +148,7 @@ const (
 // sizes are those at which something may go wrong: around the chunks that stores are likely to have.
 func (p *probe) sizes() []int {
 	all := []int{0, 1, 11, 4*kib - 1, 4 * kib, 64*kib - 1, 64 * kib, 64*kib + 1, 128 * kib, 256*kib + 1, mib - 1, mib, mib + 1, 2*mib + 12345, 5*mib + 12345, 20 * mib}
-	return all[:p.count(10, 14, 16, 16)]
+	return all[:p.count(9, 13, 16, 16)]
 }
 
 func caseSizes(p *probe) {
