@@ -107,6 +107,8 @@ type roomApply struct {
 	given   bool      // info was given whole
 	fresh   bool      // there was none before
 	changes RoomChanges
+
+	redacted map[id.UserID]bool // of whom something was redacted
 }
 
 func (r *roomApply) apply() error {
@@ -332,6 +334,9 @@ func (r *roomApply) redact() error {
 		if err := r.putEvent(e); err != nil {
 			return err
 		}
+		if e.Type == event.StateMember.Type {
+			put(&r.redacted, id.UserID(e.StateKey), true)
+		}
 		if err := r.redactProfile(e, evt); err != nil {
 			return err
 		}
@@ -398,6 +403,11 @@ func (r *roomApply) putInfo() error {
 		return nil
 	}
 	r.info.Apply(r.changes)
+	for i := range r.info.Summary.Heroes {
+		if hero := &r.info.Summary.Heroes[i]; r.redacted[hero.User] { // and what was looked up before may be just that
+			hero.Name, hero.AvatarURL = "", ""
+		}
+	}
 	name, err := r.displayName()
 	if err != nil {
 		return err
@@ -419,7 +429,8 @@ func (r *roomApply) displayName() (DisplayName, error) {
 			if err != nil {
 				return DisplayName{}, err
 			}
-			if found && (m.DisplayName != "" || hero.Name == "") {
+			// Who is there is called as he says, also where he has taken his name back. Of who is not, the name that he had is better than none.
+			if found && (Active.Has(m.Membership) || m.DisplayName != "" || hero.Name == "") {
 				hero.Name, hero.AvatarURL = m.DisplayName, m.AvatarURL
 			}
 		}

@@ -495,6 +495,49 @@ func TestARoomIsCalledAfterItsMembers(t *testing.T) {
 	f.want("an invite", f.info(invite).DisplayName.String(), "Alice")
 }
 
+func TestAHeroIsCalledAsHeIsNowAndByNoNameThatHeHasTakenBack(t *testing.T) {
+	named := func(membership, name string) json.RawMessage {
+		return raw("m.room.member", "@a:x", "$2", "@a:x", fmt.Sprintf(`{"membership":%q,"displayname":%q}`, membership, name))
+	}
+	redaction := json.RawMessage(`{"type":"m.room.redaction","event_id":"$r","redacts":"$1","content":{}}`)
+	for _, c := range []struct {
+		name string
+		then []func(*state.Changes)
+		want string
+	}{
+		{"who has another name now", []func(*state.Changes){func(c *state.Changes) { _ = c.AddState(room, named("join", "New")) }}, "New"},
+		{"who has none any more", []func(*state.Changes){func(c *state.Changes) { _ = c.AddState(room, named("join", "")) }}, ""},
+		{"who was invited again, without a name", []func(*state.Changes){func(c *state.Changes) { _ = c.AddState(room, named("invite", "")) }}, ""},
+		{"who has left without a word", []func(*state.Changes){func(c *state.Changes) { _ = c.AddState(room, named("leave", "")) }}, "Old mxc"},
+		{"who was forgotten", []func(*state.Changes){func(c *state.Changes) { c.RemoveMembers = map[id.RoomID]state.Memberships{room: 0} }}, "Old mxc"},
+		{"whose event was redacted", []func(*state.Changes){func(c *state.Changes) { _ = c.AddRedaction(room, redaction) }}, ""},
+		{"whose event was redacted while the room had a name, and who has left then", []func(*state.Changes){
+			func(c *state.Changes) { _ = c.AddState(room, raw("m.room.name", "", "$n", "@a:x", `{"name":"N"}`)) },
+			func(c *state.Changes) { _ = c.AddRedaction(room, redaction) },
+			func(c *state.Changes) {
+				_ = c.AddState(room, named("leave", ""))
+				_ = c.AddState(room, raw("m.room.name", "", "$n", "@a:x", `{"name":""}`))
+			},
+		}, ""},
+	} {
+		f := newFixture(t)
+		f.save(func(c *state.Changes) {
+			u := c.Update(room)
+			u.State, u.Heroes, u.Joined = state.Joined, []state.Hero{{User: "@a:x"}}, ptr[int64](5)
+			f.must(c.AddState(room, raw("m.room.member", "@a:x", "$1", "@a:x", `{"membership":"join","displayname":"Old","avatar_url":"mxc"}`)))
+		})
+		for _, then := range c.then {
+			f.save(then)
+		}
+		hero := f.info(room).Summary.Heroes[0]
+		got := hero.Name
+		if hero.AvatarURL != "" {
+			got += " " + string(hero.AvatarURL)
+		}
+		f.want("the hero "+c.name, got, c.want)
+	}
+}
+
 func TestWhatIsStoredFirstStaysFirst(t *testing.T) {
 	f := newFixture(t)
 	users := func() string {
