@@ -48,10 +48,26 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 
 // textOf returns a JSON string, and "" for anything else.
 func textOf(raw json.RawMessage) (s string) {
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	if len(raw) < 2 || raw[0] != '"' {
+		return ""
+	}
+	if plain := raw[1 : len(raw)-1]; raw[len(raw)-1] == '"' && isPlain(plain) {
+		return string(plain)
+	}
+	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
 	return s
+}
+
+// isPlain says whether what is between the quotation marks of a JSON string stands for itself, byte for byte. That of most does.
+func isPlain(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return utf8.Valid(b)
 }
 
 // integer returns a JSON number without its fraction, or one in a string, as some

@@ -228,7 +228,7 @@ func isEdit(evt *event.Event) bool {
 
 // state takes in a state event.
 func (r *reader) state(evt *event.Event, raw json.RawMessage) error {
-	if err := r.c.AddState(r.room, raw); err != nil {
+	if err := r.put(evt, raw); err != nil {
 		return err
 	}
 	if evt.Type.Type != event.StateMember.Type {
@@ -244,6 +244,31 @@ func (r *reader) state(evt *event.Event, raw json.RawMessage) error {
 	if p, is := profileOf(&m, raw); is {
 		r.c.AddProfile(r.room, m.User, p)
 	}
+	return nil
+}
+
+// put is Changes.AddState for an event whose type and key are known: reading them from JSON again would take longer than all the rest.
+func (r *reader) put(evt *event.Event, raw json.RawMessage) error {
+	switch {
+	case evt.Type.Type == "":
+		return state.ErrNoEventType
+	case evt.StateKey == nil:
+		return state.ErrNoStateKey
+	}
+	if r.c.State == nil {
+		r.c.State = make(map[id.RoomID]map[string]map[string]json.RawMessage)
+	}
+	types := r.c.State[r.room]
+	if types == nil {
+		types = make(map[string]map[string]json.RawMessage)
+		r.c.State[r.room] = types
+	}
+	keys := types[evt.Type.Type]
+	if keys == nil {
+		keys = make(map[string]json.RawMessage)
+		types[evt.Type.Type] = keys
+	}
+	keys[*evt.StateKey] = raw
 	return nil
 }
 
