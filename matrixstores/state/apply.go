@@ -109,6 +109,7 @@ type roomApply struct {
 	changes RoomChanges
 
 	redacted map[id.UserID]bool // of whom something was redacted
+	service  bool               // an event that names service members has changed
 }
 
 func (r *roomApply) apply() error {
@@ -190,7 +191,11 @@ func (r *roomApply) openInfo() error {
 // catchUp tells a new RoomInfo what was stored before there was one.
 func (r *roomApply) catchUp() error {
 	var known RoomChanges
+	r.service = true
 	for _, eventType := range infoState {
+		if namesServiceMembers(eventType) {
+			continue
+		}
 		e, found, err := r.tx.StateEvent(r.room, eventType, "")
 		if err != nil {
 			return err
@@ -253,7 +258,11 @@ func (r *roomApply) putEvents(types map[string]map[string]json.RawMessage, strip
 }
 
 func (r *roomApply) putEvent(e StateEvent) error {
-	if e.StateKey == "" && infoCares(e.Type) {
+	switch {
+	case e.StateKey != "" || !infoCares(e.Type):
+	case namesServiceMembers(e.Type):
+		r.service = true
+	default:
 		r.changes.State = append(r.changes.State, e)
 	}
 	if e.Type != event.StateMember.Type {
@@ -399,7 +408,13 @@ func (r *roomApply) putInfo() error {
 	if r.given {
 		return r.tx.PutRoomInfo(r.info)
 	}
-	if r.info == nil || r.changes.Empty() {
+	if r.info == nil {
+		return nil
+	}
+	if err := r.serviceMembers(); err != nil {
+		return err
+	}
+	if r.changes.Empty() {
 		return nil
 	}
 	r.info.Apply(r.changes)
@@ -414,6 +429,26 @@ func (r *roomApply) putInfo() error {
 	}
 	r.info.DisplayName = name
 	return r.tx.PutRoomInfo(r.info)
+}
+
+// serviceMembers takes in the one event that counts of those that name service members: the stable one, unless it has no list.
+func (r *roomApply) serviceMembers() error {
+	if !r.service {
+		return nil
+	}
+	counts := StateEvent{Type: memberHints} // which names nobody
+	for _, eventType := range []string{memberHints, event.StateElementFunctionalMembers.Type} {
+		e, found, err := r.tx.StateEvent(r.room, eventType, "")
+		if err != nil {
+			return err
+		}
+		if _, list := object(object(e.Raw)["content"])["service_members"]; found && list {
+			counts = e
+			break
+		}
+	}
+	r.changes.State = append(r.changes.State, counts)
+	return nil
 }
 
 // displayName looks the members up that the room is called after, if it has no name of its own.

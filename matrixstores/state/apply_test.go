@@ -538,6 +538,44 @@ func TestAHeroIsCalledAsHeIsNowAndByNoNameThatHeHasTakenBack(t *testing.T) {
 	}
 }
 
+func TestServiceMembersAreThoseOfTheStableEventWhereThereIsOne(t *testing.T) {
+	const stable, unstable = "m.member_hints", "io.element.functional_members"
+	list := func(eventType, users string) func(*state.Changes) {
+		return func(c *state.Changes) {
+			content := `{"service_members":[` + users + `]}`
+			if users == "-" {
+				content = `{}`
+			}
+			_ = c.AddState(room, raw(eventType, "", id.EventID("$"+eventType), "@a:x", content))
+		}
+	}
+	joined := func(c *state.Changes) { c.Update(room).State = state.Joined }
+	for _, c := range []struct {
+		name  string
+		steps [][]func(*state.Changes)
+		want  string
+	}{
+		{"both at once", [][]func(*state.Changes){{joined, list(stable, `"@s:x"`), list(unstable, `"@u:x"`)}}, "[@s:x]"},
+		{"the unstable one later", [][]func(*state.Changes){{joined, list(stable, `"@s:x"`)}, {list(unstable, `"@u:x"`)}}, "[@s:x]"},
+		{"the stable one later", [][]func(*state.Changes){{joined, list(unstable, `"@u:x"`)}, {list(stable, `"@s:x"`)}}, "[@s:x]"},
+		{"the stable one says nobody", [][]func(*state.Changes){{joined, list(unstable, `"@u:x"`)}, {list(stable, ``)}}, "[]"},
+		{"the stable one says nothing any more", [][]func(*state.Changes){{joined, list(unstable, `"@u:x"`)}, {list(stable, `"@s:x"`)}, {list(stable, "-")}}, "[@u:x]"},
+		{"neither says anything any more", [][]func(*state.Changes){{joined, list(stable, `"@s:x"`)}, {list(stable, "-")}}, "[]"},
+		{"both are there before the room is known", [][]func(*state.Changes){{list(stable, `"@s:x"`)}, {list(unstable, `"@u:x"`)}, {joined}}, "[@s:x]"},
+		{"the stable one said nothing before the room is known", [][]func(*state.Changes){{list(stable, "-")}, {list(unstable, `"@u:x"`)}, {joined}}, "[@u:x]"},
+	} {
+		f := newFixture(t)
+		for _, step := range c.steps {
+			f.save(func(changes *state.Changes) {
+				for _, build := range step {
+					build(changes)
+				}
+			})
+		}
+		f.want(c.name, fmt.Sprint(f.info(room).ServiceMembers), c.want)
+	}
+}
+
 func TestWhatIsStoredFirstStaysFirst(t *testing.T) {
 	f := newFixture(t)
 	users := func() string {

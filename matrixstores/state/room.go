@@ -63,7 +63,7 @@ type RoomInfo struct {
 	Encryption        *event.EncryptionEventContent `json:"encryption,omitempty"` // it is never cleared: encryption cannot be undone
 	Tombstone         *event.TombstoneEventContent  `json:"tombstone,omitempty"`
 	Pinned            []id.EventID                  `json:"pinned,omitempty"`
-	ServiceMembers    []id.UserID                   `json:"service_members,omitempty"` // who does not count for the DisplayName
+	ServiceMembers    []id.UserID                   `json:"service_members,omitempty"` // who does not count for the DisplayName: m.member_hints, or, where it has no list, what it was called before
 	MaxPowerLevel     *int64                        `json:"max_power_level,omitempty"` // of any user; since room version 12 the creators stand above it. Nil: not known
 
 	// From the account data.

@@ -54,6 +54,11 @@ var infoAccountData = []string{
 	event.AccountDataRoomTags.Type, unstableMarkedUnread, event.AccountDataMarkedUnread.Type, event.AccountDataFullyRead.Type,
 }
 
+// namesServiceMembers says whether a type of events is one of the two that name service members. Which of them counts, one of them alone does not tell.
+func namesServiceMembers(eventType string) bool {
+	return eventType == memberHints || eventType == event.StateElementFunctionalMembers.Type
+}
+
 func infoCares(eventType string) bool { return slices.Contains(infoState, eventType) }
 
 // Apply brings the information up to date with what is new of the room. It is
