@@ -4,7 +4,6 @@ package cryptotest
 
 import (
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -273,14 +272,4 @@ func caseReplayRace(p *probe) {
 			p.Fatal("of 8 events with one index %d may be shown, and of 8 messages with one hash %d are new", shown.Load(), added.Load())
 		}
 	}
-}
-
-// sortedKeys are names of sessions in an order that a case can compare.
-func sortedKeys(keys []crypto.SessionKey) []string {
-	var all []string
-	for _, k := range keys {
-		all = append(all, fmt.Sprintf("%s of %s", k.SessionID, k.RoomID))
-	}
-	slices.Sort(all)
-	return all
 }

@@ -104,8 +104,11 @@ func (s CryptoData) failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, secret.ErrTampered) && !errors.Is(err, crypto.ErrBroken) {
+	switch {
+	case errors.Is(err, secret.ErrTampered) && !errors.Is(err, crypto.ErrBroken):
 		err = fmt.Errorf("%w: %w", crypto.ErrBroken, err)
+	case errors.Is(err, secret.ErrVersion) && !errors.Is(err, crypto.ErrNewer):
+		err = fmt.Errorf("%w: %w", crypto.ErrNewer, err)
 	}
 	return fmt.Errorf("%s: %s: %w", s.name, op, err)
 }
