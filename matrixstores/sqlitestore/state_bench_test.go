@@ -1,12 +1,16 @@
 package sqlitestore_test
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
+	"github.com/quiesce-go/quiesce/conformance/statetest"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 	"github.com/quiesce-go/quiesce/storekit/secret"
 )
@@ -24,22 +28,16 @@ func manyMembers(t testing.TB, members int) *state.Changes {
 	return c
 }
 
-// BenchmarkStateSaveMembers stores a hundred thousand members in one Changes.
-func BenchmarkStateSaveMembers(b *testing.B) {
-	const members = 100_000
-	c := manyMembers(b, members)
+// BenchmarkState are the workloads of the suite, plain and encrypted.
+func BenchmarkState(b *testing.B) {
 	onVariants(b, func(b *testing.B, engine sqlite.Engine, key secret.Secret) {
-		b.ReportAllocs()
-		for b.Loop() {
-			b.StopTimer()
-			s := openState(b, engine, key)
-			b.StartTimer()
-			must(b, s.SaveChanges(ctx, c))
-			b.StopTimer()
-			must(b, s.Close(ctx))
-			b.StartTimer()
-		}
-		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/members, "µs/member")
+		statetest.Bench(b, func() *statetest.Harness {
+			return &statetest.Harness{Open: func(ctx context.Context, dir string, o statetest.Options) (state.Store, error) {
+				return sqlitestore.OpenState(ctx, sqlitestore.StateConfig{Config: sqlitestore.Config{
+					Database: sqlite.Config{Engine: engine, Path: filepath.Join(dir, "state.db")}, Secret: key, Clock: o.Clock,
+				}})
+			}}
+		})
 	})
 }
 
