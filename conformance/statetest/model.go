@@ -86,6 +86,11 @@ type modelMember struct {
 	room id.RoomID
 }
 
+type modelProfile struct {
+	state.Profile
+	user id.UserID
+}
+
 type modelState struct {
 	state.StateEvent
 	id id.EventID
@@ -100,7 +105,7 @@ type stateModel struct {
 	infos         rows[[]byte]
 	state         rows[modelState]
 	members       rows[modelMember]
-	profiles      rows[state.Profile]
+	profiles      rows[modelProfile]
 	receipts      rows[state.Receipt]
 	names         rows[[]id.UserID]
 	globals       rows[state.GlobalProfile]
@@ -112,7 +117,7 @@ type stateModel struct {
 func newStateModel() *stateModel {
 	return &stateModel{
 		values: rows[[]byte]{}, custom: rows[[]byte]{}, account: rows[json.RawMessage]{}, presence: rows[json.RawMessage]{},
-		infos: rows[[]byte]{}, state: rows[modelState]{}, members: rows[modelMember]{}, profiles: rows[state.Profile]{},
+		infos: rows[[]byte]{}, state: rows[modelState]{}, members: rows[modelMember]{}, profiles: rows[modelProfile]{},
 		receipts: rows[state.Receipt]{}, names: rows[[]id.UserID]{}, globals: rows[state.GlobalProfile]{},
 		queue: rows[state.QueuedRequest]{}, dependents: rows[state.DependentRequest]{}, subscriptions: rows[state.Subscription]{},
 	}
@@ -280,7 +285,7 @@ func (m modelTx) CountMembers(room id.RoomID, filter state.Memberships) (int64, 
 }
 
 func (m modelTx) PutProfile(room id.RoomID, user id.UserID, p state.Profile) error {
-	set(m.stateModel, m.profiles, room, at(room, user), p)
+	set(m.stateModel, m.profiles, room, at(room, user), modelProfile{p, user})
 	return nil
 }
 
@@ -291,7 +296,14 @@ func (m modelTx) DeleteProfile(room id.RoomID, user id.UserID) error {
 
 func (m modelTx) Profile(room id.RoomID, user id.UserID) (state.Profile, bool, error) {
 	p, found := m.profiles.get(at(room, user))
-	return p, found, nil
+	return p.Profile, found, nil
+}
+
+func (m modelTx) ProfilesFrom(room id.RoomID, evt id.EventID) (users []id.UserID, err error) {
+	for _, p := range m.profiles.list(room, func(p modelProfile) bool { return evt != "" && p.EventID == evt }) {
+		users = append(users, p.user)
+	}
+	return users, nil
 }
 
 func (m modelTx) PutReceipt(room id.RoomID, r state.Receipt) error {
@@ -434,7 +446,7 @@ func (m *stateModel) Profiles(_ context.Context, room id.RoomID, users []id.User
 	out := map[id.UserID]state.Profile{}
 	for _, user := range users {
 		if p, found := m.profiles.get(at(room, user)); found {
-			out[user] = p
+			out[user] = p.Profile
 		}
 	}
 	return out, nil

@@ -2,88 +2,73 @@ package statetest
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/quiesce-go/quiesce/internal/tier"
-	"github.com/quiesce-go/quiesce/matrixstores/state"
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 )
 
-// Harness is what the suite needs to know of a store.
-type Harness struct {
-	// Open opens the store that lives in dir, and makes it where there is none.
-	Open func(ctx context.Context, dir string, o Options) (state.Store, error)
+// Case is one promise and the check of it.
+type Case struct {
+	Name    string
+	Promise string // what a store promises
+
+	// Origins say where the case comes from: tests of matrix-rust-sdk as "4.6/13
+	// test_receipts_saving", those of its save lock as "4.7/…", its methods as "ST-06", the fields of its changes as
+	// "4.2/redactions", its values as "4.3/Filter", what it has no test for as "GAP-ST/…", where its two stores
+	// disagree as "DIV-01", defects of mautrix's own stores as "mautrix/…", "contract" for what this contract says more, and "bad input/…".
+	Origins []string
+
+	// Differs says where the contract is another one than that of the origins, on purpose.
+	Differs string
+
+	// Needs are capabilities; the case is left out where one is lacking.
+	Needs []conformance.Capability
+
+	// For, where set, is what a store has to lack for the case to be meant for it.
+	For conformance.Capability
+
+	run func(*probe)
 }
 
-// Options is how the suite wants the store to be.
-type Options struct {
-	// Clock tells the time. It is never nil.
-	Clock func() time.Time
+// Cases returns all cases of Run, in their order.
+func Cases() []Case { return append([]Case(nil), cases...) }
+
+// fits tells whether the case is meant for this kind of store.
+func (c *Case) fits(h *Harness) bool {
+	_, lacks := h.Without[c.For]
+	return c.For == "" || lacks
 }
 
-// Run checks a store: a subtest for every seed, each with a store and a directory of its own.
+// Run checks a store: a subtest for every case, each with a harness and a
+// directory of its own.
 func Run(t *testing.T, newHarness func() *Harness) {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	for range tier.Count(1, 20, 200) {
-		seed++
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			s, err := newHarness().Open(t.Context(), t.TempDir(), Options{Clock: func() time.Time { return time.UnixMilli(1234) }})
-			if err != nil {
-				t.Fatal(err)
+	if err := newHarness().check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, cs := range cases {
+		if !cs.fits(newHarness()) {
+			continue
+		}
+		t.Run(cs.Name, func(t *testing.T) {
+			h := newHarness()
+			if reason := h.lacks(cs.Needs); reason != "" {
+				t.Skip(reason)
 			}
-			t.Cleanup(func() {
-				if err := s.Close(context.Background()); err != nil {
-					t.Errorf("Close: %v", err)
-				}
-			})
-			compare(t, s, seed, tier.Count(100, 300, 1000))
+			r := runCase(t.Context(), &cs, h, t.TempDir)
+			for _, note := range r.Notes {
+				t.Log(note)
+			}
+			for _, f := range r.Findings {
+				t.Error(f.Error())
+			}
 		})
 	}
 }
 
-// compare does the same to a store and to the model, and asks both everything. In between the store is paused and resumed.
-func compare(t *testing.T, s state.Store, seed uint64, operations int) {
-	t.Helper()
-	c := chance{rand.New(rand.NewPCG(seed, 1))}
-	model := newStateModel()
-	var done []string
-	for i := range operations {
-		what, do := c.operation()
-		want, got := do(model), do(s)
-		done = append(done, what+": "+got)
-		if got != want {
-			t.Fatalf("operation %d, %s: %s, want %s\n%s", i, what, got, want, strings.Join(done, "\n"))
-		}
-		if i%25 != 24 && i != operations-1 {
-			continue
-		}
-		if other := others(ask(model, 0), ask(s, c.IntN(3))); other != "" {
-			t.Fatalf("after %d operations the answers are others:\n%s\nWhat was done:\n%s", i+1, other, strings.Join(done, "\n"))
-		}
-		if i%50 == 49 {
-			if err := s.Pause(t.Context()); err != nil {
-				t.Fatalf("Pause: %v", err)
-			}
-			if err := s.Resume(t.Context()); err != nil {
-				t.Fatalf("Resume: %v", err)
-			}
-		}
-	}
-}
-
-// others lists the questions that are answered otherwise than by the model.
-func others(want, got answers) string {
-	var b strings.Builder
-	for _, question := range slices.Sorted(maps.Keys(want)) {
-		if got[question] != want[question] {
-			fmt.Fprintf(&b, "%s\n\twant %s\n\tgot  %s\n", question, want[question], got[question])
-		}
-	}
-	return b.String()
+func runCase(ctx context.Context, cs *Case, h *Harness, newDir func() string) *trial.Result {
+	return trial.Run(ctx, trial.Case{Name: cs.Name, Promise: cs.Promise, Limit: h.Limit, NewDir: newDir}, func(t *trial.T) {
+		cs.run(&probe{T: t, h: h})
+	})
 }

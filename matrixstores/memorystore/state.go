@@ -12,16 +12,16 @@ import (
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 )
 
-// StateConfig is what a State is opened with. The zero value is usable.
+// StateConfig is what a StateStore is opened with. The zero value is usable.
 type StateConfig struct{ Config }
 
-// State is a state.Store in memory.
-type State struct {
+// StateStore is a state.Store in memory.
+type StateStore struct {
 	base
 	stored atomic.Uint64 // numbers the rows, in the order of first storing
 }
 
-var _ state.Store = (*State)(nil)
+var _ state.Store = (*StateStore)(nil)
 
 // The rows. They are shared by all who have seen them, and never changed. What a
 // caller could change is kept as JSON: as in a file, what comes back is his own.
@@ -69,9 +69,10 @@ type (
 	}
 
 	profileRow struct {
-		room id.RoomID
-		user id.UserID
-		data []byte // JSON
+		room    id.RoomID
+		user    id.UserID
+		eventID id.EventID // empty: it is not found by one
+		data    []byte     // JSON
 	}
 
 	receiptRow struct {
@@ -178,7 +179,11 @@ var stateSchema = schemaOf(
 		}),
 		index("name", func(r *memberRow) key { return optionalKey(r.nameKey != "", roomKey(r.room, r.nameKey).number(r.n)) }),
 		index("user", func(r *memberRow) key { return textKey(string(r.User)).number(r.n) })),
-	table("profile", index("id", func(r *profileRow) key { return roomKey(r.room, string(r.user)) })),
+	table("profile",
+		index("id", func(r *profileRow) key { return roomKey(r.room, string(r.user)) }),
+		index("event", func(r *profileRow) key {
+			return optionalKey(r.eventID != "", roomKey(r.room, string(r.eventID), string(r.user)))
+		})),
 	table("receipt",
 		index("id", func(r *receiptRow) key {
 			return roomKey(r.room, string(r.User), string(r.Type), string(r.Thread.Key()))
@@ -199,19 +204,19 @@ var stateSchema = schemaOf(
 var tablesOfRooms = []string{"account", "info", "state", "member", "profile", "receipt", "names", "request", "dependent", "subscription"}
 
 // OpenState makes an empty state store.
-func OpenState(ctx context.Context, cfg StateConfig) (*State, error) {
+func OpenState(ctx context.Context, cfg StateConfig) (*StateStore, error) {
 	b, err := cfg.Config.open(ctx, "state", stateSchema)
 	if err != nil {
 		return nil, err
 	}
-	return &State{base: b}, nil
+	return &StateStore{base: b}, nil
 }
 
-func (s *State) read(ctx context.Context, op string, fn func(*stateTx) error) error {
+func (s *StateStore) read(ctx context.Context, op string, fn func(*stateTx) error) error {
 	return s.failed(op, s.db.Read(ctx, func(t *memory.Txn) error { return fn(&stateTx{s, t}) }))
 }
 
-func (s *State) write(ctx context.Context, op string, check error, fn func(*stateTx) error) error {
+func (s *StateStore) write(ctx context.Context, op string, check error, fn func(*stateTx) error) error {
 	if check == nil {
 		check = s.db.Write(ctx, func(t *memory.Txn) error { return fn(&stateTx{s, t}) })
 	}
@@ -219,7 +224,7 @@ func (s *State) write(ctx context.Context, op string, check error, fn func(*stat
 }
 
 // SaveChanges stores a Changes; see state.Saver.
-func (s *State) SaveChanges(ctx context.Context, c *state.Changes) error {
+func (s *StateStore) SaveChanges(ctx context.Context, c *state.Changes) error {
 	if c == nil {
 		c = &state.Changes{}
 	}
@@ -227,7 +232,7 @@ func (s *State) SaveChanges(ctx context.Context, c *state.Changes) error {
 }
 
 // RemoveRoom removes everything of a room; see state.Saver.
-func (s *State) RemoveRoom(ctx context.Context, room id.RoomID) error {
+func (s *StateStore) RemoveRoom(ctx context.Context, room id.RoomID) error {
 	return s.write(ctx, "remove a room", nil, func(t *stateTx) error {
 		if room == "" {
 			return nil
@@ -245,7 +250,7 @@ func (s *State) RemoveRoom(ctx context.Context, room id.RoomID) error {
 }
 
 // Bytes returns the size of the raw events, the values, and what is known of rooms and members.
-func (s *State) Bytes(ctx context.Context) (size int64, err error) {
+func (s *StateStore) Bytes(ctx context.Context) (size int64, err error) {
 	err = s.read(ctx, "count the bytes", func(t *stateTx) error {
 		for _, table := range append([]string{"value", "custom", "presence", "global"}, tablesOfRooms...) {
 			for row, err := range t.t.Get(table, "id") {

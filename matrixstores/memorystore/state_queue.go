@@ -24,7 +24,7 @@ func checkQueue(room id.RoomID, check func() error) error {
 }
 
 // SaveRequest appends a request; see state.SendQueue.
-func (s *State) SaveRequest(ctx context.Context, room id.RoomID, r state.QueuedRequest) error {
+func (s *StateStore) SaveRequest(ctx context.Context, room id.RoomID, r state.QueuedRequest) error {
 	return s.write(ctx, "save a request", checkQueue(room, r.Check), func(t *stateTx) error {
 		request, err := state.MarshalRequest(r.Request)
 		if err != nil {
@@ -50,7 +50,7 @@ func (s *State) SaveRequest(ctx context.Context, room id.RoomID, r state.QueuedR
 }
 
 // changeRequest stores a request that was changed. changed is false where there is none.
-func (s *State) changeRequest(ctx context.Context, op string, room id.RoomID, transaction string, check error, change func(*requestRow)) (changed bool, err error) {
+func (s *StateStore) changeRequest(ctx context.Context, op string, room id.RoomID, transaction string, check error, change func(*requestRow)) (changed bool, err error) {
 	err = s.write(ctx, op, check, func(t *stateTx) error {
 		changed = false
 		row, there, err := requests.First(t.t, "id", roomKey(room, transaction))
@@ -66,7 +66,7 @@ func (s *State) changeRequest(ctx context.Context, op string, room id.RoomID, tr
 }
 
 // UpdateRequest replaces what is to be sent; see state.SendQueue.
-func (s *State) UpdateRequest(ctx context.Context, room id.RoomID, transaction string, r state.Request) (updated bool, err error) {
+func (s *StateStore) UpdateRequest(ctx context.Context, room id.RoomID, transaction string, r state.Request) (updated bool, err error) {
 	request, err := state.MarshalRequest(r)
 	return s.changeRequest(ctx, "update a request", room, transaction, err, func(row *requestRow) {
 		row.request, row.problem = request, nil
@@ -74,14 +74,14 @@ func (s *State) UpdateRequest(ctx context.Context, room id.RoomID, transaction s
 }
 
 // SetRequestError says why a request cannot be sent; see state.SendQueue.
-func (s *State) SetRequestError(ctx context.Context, room id.RoomID, transaction string, reason state.WedgeError) error {
+func (s *StateStore) SetRequestError(ctx context.Context, room id.RoomID, transaction string, reason state.WedgeError) error {
 	problem, err := state.MarshalWedgeError(reason)
 	_, err = s.changeRequest(ctx, "set the error of a request", room, transaction, err, func(row *requestRow) { row.problem = problem })
 	return err
 }
 
 // RemoveRequest removes a request; see state.SendQueue.
-func (s *State) RemoveRequest(ctx context.Context, room id.RoomID, transaction string) (removed bool, err error) {
+func (s *StateStore) RemoveRequest(ctx context.Context, room id.RoomID, transaction string) (removed bool, err error) {
 	err = s.write(ctx, "remove a request", nil, func(t *stateTx) error {
 		n, err := t.t.DeleteAll("request", "id", roomKey(room, transaction))
 		removed = n > 0
@@ -91,7 +91,7 @@ func (s *State) RemoveRequest(ctx context.Context, room id.RoomID, transaction s
 }
 
 // Requests returns the queue of a room; see state.SendQueue.
-func (s *State) Requests(ctx context.Context, room id.RoomID) (queue []state.QueuedRequest, err error) {
+func (s *StateStore) Requests(ctx context.Context, room id.RoomID) (queue []state.QueuedRequest, err error) {
 	err = s.read(ctx, "get the requests of a room", func(t *stateTx) error {
 		for row, err := range requests.Get(t.t, "order_prefix", inRoom(room)) {
 			if err != nil {
@@ -117,7 +117,7 @@ func (s *State) Requests(ctx context.Context, room id.RoomID) (queue []state.Que
 }
 
 // RoomsWithRequests returns the rooms whose queues are not empty; see state.SendQueue.
-func (s *State) RoomsWithRequests(ctx context.Context) (found []id.RoomID, err error) {
+func (s *StateStore) RoomsWithRequests(ctx context.Context) (found []id.RoomID, err error) {
 	err = s.read(ctx, "get the rooms with requests", func(t *stateTx) error {
 		for row, err := range requests.Get(t.t, "id") {
 			if err != nil {
@@ -137,7 +137,7 @@ func (s *State) RoomsWithRequests(ctx context.Context) (found []id.RoomID, err e
 }
 
 // SaveDependent appends a request; see state.DependentQueue.
-func (s *State) SaveDependent(ctx context.Context, room id.RoomID, r state.DependentRequest) error {
+func (s *StateStore) SaveDependent(ctx context.Context, room id.RoomID, r state.DependentRequest) error {
 	return s.write(ctx, "save a dependent request", checkQueue(room, r.Check), func(t *stateTx) error {
 		dependent, err := state.MarshalDependent(r.Dependent)
 		if err != nil {
@@ -165,7 +165,7 @@ func (s *State) SaveDependent(ctx context.Context, room id.RoomID, r state.Depen
 }
 
 // MarkDependentsReady tells those that depend on a request what it has become; see state.DependentQueue.
-func (s *State) MarkDependentsReady(ctx context.Context, room id.RoomID, parent string, k state.SentKey) (count int, err error) {
+func (s *StateStore) MarkDependentsReady(ctx context.Context, room id.RoomID, parent string, k state.SentKey) (count int, err error) {
 	sent, err := state.MarshalSentKey(k)
 	err = s.write(ctx, "mark dependent requests as ready", err, func(t *stateTx) error {
 		count = 0
@@ -189,7 +189,7 @@ func (s *State) MarkDependentsReady(ctx context.Context, room id.RoomID, parent 
 }
 
 // UpdateDependent replaces what is to be done; see state.DependentQueue.
-func (s *State) UpdateDependent(ctx context.Context, room id.RoomID, own string, d state.Dependent) (updated bool, err error) {
+func (s *StateStore) UpdateDependent(ctx context.Context, room id.RoomID, own string, d state.Dependent) (updated bool, err error) {
 	dependent, err := state.MarshalDependent(d)
 	err = s.write(ctx, "update a dependent request", err, func(t *stateTx) error {
 		updated = false
@@ -206,7 +206,7 @@ func (s *State) UpdateDependent(ctx context.Context, room id.RoomID, own string,
 }
 
 // RemoveDependent removes a request; see state.DependentQueue.
-func (s *State) RemoveDependent(ctx context.Context, room id.RoomID, own string) (removed bool, err error) {
+func (s *StateStore) RemoveDependent(ctx context.Context, room id.RoomID, own string) (removed bool, err error) {
 	err = s.write(ctx, "remove a dependent request", nil, func(t *stateTx) error {
 		n, err := t.t.DeleteAll("dependent", "id", roomKey(room, own))
 		removed = n > 0
@@ -216,7 +216,7 @@ func (s *State) RemoveDependent(ctx context.Context, room id.RoomID, own string)
 }
 
 // Dependents returns those of a room; see state.DependentQueue.
-func (s *State) Dependents(ctx context.Context, room id.RoomID) (queue []state.DependentRequest, err error) {
+func (s *StateStore) Dependents(ctx context.Context, room id.RoomID) (queue []state.DependentRequest, err error) {
 	err = s.read(ctx, "get the dependent requests of a room", func(t *stateTx) error {
 		for row, err := range dependents.Get(t.t, "order_prefix", inRoom(room)) {
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // What is read of a state store, and the single values.
 
 // get returns the value of a row that is found by a key.
-func (s *State) get(ctx context.Context, op string, in memory.Table[*bytesRow], k string) (value []byte, found bool, err error) {
+func (s *StateStore) get(ctx context.Context, op string, in memory.Table[*bytesRow], k string) (value []byte, found bool, err error) {
 	err = s.read(ctx, op, func(t *stateTx) error {
 		row, there, err := in.First(t.t, "id", textKey(k))
 		if there {
@@ -30,7 +31,7 @@ func (s *State) get(ctx context.Context, op string, in memory.Table[*bytesRow], 
 }
 
 // Value returns the value of a key; see state.Values.
-func (s *State) Value(ctx context.Context, k state.ValueKey) (data []byte, found bool, err error) {
+func (s *StateStore) Value(ctx context.Context, k state.ValueKey) (data []byte, found bool, err error) {
 	err = s.read(ctx, "get a value", func(t *stateTx) error {
 		row, there, err := values.First(t.t, "id", textKey(string(k.Bytes())))
 		if there {
@@ -42,17 +43,17 @@ func (s *State) Value(ctx context.Context, k state.ValueKey) (data []byte, found
 }
 
 // SetValue sets the value of a key; see state.Values.
-func (s *State) SetValue(ctx context.Context, k state.ValueKey, data []byte) error {
+func (s *StateStore) SetValue(ctx context.Context, k state.ValueKey, data []byte) error {
 	return s.write(ctx, "set a value", k.Check(), func(t *stateTx) error { return t.SetValue(k, data) })
 }
 
 // RemoveValue removes a key; see state.Values.
-func (s *State) RemoveValue(ctx context.Context, k state.ValueKey) error {
+func (s *StateStore) RemoveValue(ctx context.Context, k state.ValueKey) error {
 	return s.write(ctx, "remove a value", nil, func(t *stateTx) error { return remove(t, values, &valueRow{key: k}) })
 }
 
 // CustomValue returns the value of a key; see state.CustomValues.
-func (s *State) CustomValue(ctx context.Context, k []byte) (value []byte, found bool, err error) {
+func (s *StateStore) CustomValue(ctx context.Context, k []byte) (value []byte, found bool, err error) {
 	value, found, err = s.get(ctx, "get a custom value", customs, string(k))
 	if found {
 		value = append([]byte{}, value...)
@@ -61,28 +62,28 @@ func (s *State) CustomValue(ctx context.Context, k []byte) (value []byte, found 
 }
 
 // SetCustomValue sets the value of a key; see state.CustomValues.
-func (s *State) SetCustomValue(ctx context.Context, k, value []byte) error {
+func (s *StateStore) SetCustomValue(ctx context.Context, k, value []byte) error {
 	return s.write(ctx, "set a custom value", nil, func(t *stateTx) error {
 		return customs.Insert(t.t, &bytesRow{string(k), append([]byte{}, value...)})
 	})
 }
 
 // SwapCustomValue sets the value of a key, and returns the one before; see state.CustomValues.
-func (s *State) SwapCustomValue(ctx context.Context, k, value []byte) (previous []byte, had bool, err error) {
+func (s *StateStore) SwapCustomValue(ctx context.Context, k, value []byte) (previous []byte, had bool, err error) {
 	return s.custom(ctx, "swap a custom value", k, func(t *stateTx) error {
 		return customs.Insert(t.t, &bytesRow{string(k), append([]byte{}, value...)})
 	})
 }
 
 // RemoveCustomValue removes a key, and returns its value; see state.CustomValues.
-func (s *State) RemoveCustomValue(ctx context.Context, k []byte) (previous []byte, had bool, err error) {
+func (s *StateStore) RemoveCustomValue(ctx context.Context, k []byte) (previous []byte, had bool, err error) {
 	return s.custom(ctx, "remove a custom value", k, func(t *stateTx) error {
 		return remove(t, customs, &bytesRow{key: string(k)})
 	})
 }
 
 // custom changes a custom value, and returns the one before.
-func (s *State) custom(ctx context.Context, op string, k []byte, change func(*stateTx) error) (previous []byte, had bool, err error) {
+func (s *StateStore) custom(ctx context.Context, op string, k []byte, change func(*stateTx) error) (previous []byte, had bool, err error) {
 	err = s.write(ctx, op, nil, func(t *stateTx) error {
 		row, there, err := customs.First(t.t, "id", textKey(string(k)))
 		if err != nil {
@@ -100,7 +101,7 @@ func (s *State) custom(ctx context.Context, op string, k []byte, change func(*st
 }
 
 // AccountData returns an event; see state.AccountData.
-func (s *State) AccountData(ctx context.Context, eventType string) (raw json.RawMessage, err error) {
+func (s *StateStore) AccountData(ctx context.Context, eventType string) (raw json.RawMessage, err error) {
 	err = s.read(ctx, "get account data", func(t *stateTx) error {
 		raw, err = t.AccountData(eventType)
 		return err
@@ -109,7 +110,7 @@ func (s *State) AccountData(ctx context.Context, eventType string) (raw json.Raw
 }
 
 // RoomAccountData returns an event of a room; see state.AccountData.
-func (s *State) RoomAccountData(ctx context.Context, room id.RoomID, eventType string) (raw json.RawMessage, err error) {
+func (s *StateStore) RoomAccountData(ctx context.Context, room id.RoomID, eventType string) (raw json.RawMessage, err error) {
 	err = s.read(ctx, "get account data of a room", func(t *stateTx) error {
 		raw, err = t.RoomAccountData(room, eventType)
 		return err
@@ -118,13 +119,13 @@ func (s *State) RoomAccountData(ctx context.Context, room id.RoomID, eventType s
 }
 
 // Presence returns the presence of a user; see state.PresenceEvents.
-func (s *State) Presence(ctx context.Context, user id.UserID) (json.RawMessage, error) {
+func (s *StateStore) Presence(ctx context.Context, user id.UserID) (json.RawMessage, error) {
 	raw, _, err := s.get(ctx, "get the presence of a user", presences, string(user))
 	return raw, err
 }
 
 // Presences returns those of several users; see state.PresenceEvents.
-func (s *State) Presences(ctx context.Context, users []id.UserID) (all []json.RawMessage, err error) {
+func (s *StateStore) Presences(ctx context.Context, users []id.UserID) (all []json.RawMessage, err error) {
 	err = s.read(ctx, "get the presence of users", func(t *stateTx) error {
 		for _, user := range once(users) {
 			row, there, err := presences.First(t.t, "id", textKey(string(user)))
@@ -144,7 +145,7 @@ func (s *State) Presences(ctx context.Context, users []id.UserID) (all []json.Ra
 }
 
 // GlobalProfile returns the profile of a user; see state.GlobalProfiles.
-func (s *State) GlobalProfile(ctx context.Context, user id.UserID) (p state.GlobalProfile, err error) {
+func (s *StateStore) GlobalProfile(ctx context.Context, user id.UserID) (p state.GlobalProfile, err error) {
 	err = s.read(ctx, "get a global profile", func(t *stateTx) error {
 		p, err = t.GlobalProfile(user)
 		return err
@@ -153,7 +154,7 @@ func (s *State) GlobalProfile(ctx context.Context, user id.UserID) (p state.Glob
 }
 
 // GlobalProfiles returns those of several users; see state.GlobalProfiles.
-func (s *State) GlobalProfiles(ctx context.Context, users []id.UserID) (map[id.UserID]state.GlobalProfile, error) {
+func (s *StateStore) GlobalProfiles(ctx context.Context, users []id.UserID) (map[id.UserID]state.GlobalProfile, error) {
 	all := make(map[id.UserID]state.GlobalProfile)
 	err := s.read(ctx, "get global profiles", func(t *stateTx) error {
 		for _, user := range once(users) {
@@ -174,7 +175,7 @@ func (s *State) GlobalProfiles(ctx context.Context, users []id.UserID) (map[id.U
 }
 
 // StateEvent returns a state event; see state.StateEvents.
-func (s *State) StateEvent(ctx context.Context, room id.RoomID, eventType, stateKey string) (e state.StateEvent, found bool, err error) {
+func (s *StateStore) StateEvent(ctx context.Context, room id.RoomID, eventType, stateKey string) (e state.StateEvent, found bool, err error) {
 	err = s.read(ctx, "get a state event", func(t *stateTx) error {
 		e, found, err = t.StateEvent(room, eventType, stateKey)
 		return err
@@ -183,7 +184,7 @@ func (s *State) StateEvent(ctx context.Context, room id.RoomID, eventType, state
 }
 
 // StateEvents returns the events of a type; see state.StateEvents.
-func (s *State) StateEvents(ctx context.Context, room id.RoomID, eventType string) (all []state.StateEvent, err error) {
+func (s *StateStore) StateEvents(ctx context.Context, room id.RoomID, eventType string) (all []state.StateEvent, err error) {
 	err = s.read(ctx, "get state events", func(t *stateTx) error {
 		for row, err := range stateEvents.Get(t.t, "age_prefix", roomKey(room, eventType)) {
 			if err != nil {
@@ -200,7 +201,7 @@ func (s *State) StateEvents(ctx context.Context, room id.RoomID, eventType strin
 }
 
 // StateEventsForKeys returns the events of a type with these state keys; see state.StateEvents.
-func (s *State) StateEventsForKeys(ctx context.Context, room id.RoomID, eventType string, stateKeys []string) (all []state.StateEvent, err error) {
+func (s *StateStore) StateEventsForKeys(ctx context.Context, room id.RoomID, eventType string, stateKeys []string) (all []state.StateEvent, err error) {
 	err = s.read(ctx, "get state events by their keys", func(t *stateTx) error {
 		for _, k := range once(stateKeys) {
 			e, found, err := t.StateEvent(room, eventType, k)
@@ -220,7 +221,7 @@ func (s *State) StateEventsForKeys(ctx context.Context, room id.RoomID, eventTyp
 }
 
 // Member returns a member; see state.Members.
-func (s *State) Member(ctx context.Context, room id.RoomID, user id.UserID) (m state.Member, found bool, err error) {
+func (s *StateStore) Member(ctx context.Context, room id.RoomID, user id.UserID) (m state.Member, found bool, err error) {
 	err = s.read(ctx, "get a member", func(t *stateTx) error {
 		m, found, err = t.Member(room, user)
 		return err
@@ -229,7 +230,7 @@ func (s *State) Member(ctx context.Context, room id.RoomID, user id.UserID) (m s
 }
 
 // UserIDs returns who the members are; see state.Members.
-func (s *State) UserIDs(ctx context.Context, room id.RoomID, filter state.Memberships) (users []id.UserID, err error) {
+func (s *StateStore) UserIDs(ctx context.Context, room id.RoomID, filter state.Memberships) (users []id.UserID, err error) {
 	err = s.read(ctx, "get the users of a room", func(t *stateTx) error {
 		return t.each(room, filter, 0, func(row *memberRow) bool { users = append(users, row.User); return true })
 	})
@@ -243,20 +244,23 @@ func (s *State) UserIDs(ctx context.Context, room id.RoomID, filter state.Member
 const memberList = 'm'
 
 // Members returns a page of members; see state.Members.
-func (s *State) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (found state.MemberPage, err error) {
-	var after uint64
+func (s *StateStore) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (found state.MemberPage, err error) {
+	question, after := state.MembersQuestion(room, filter), uint64(0)
 	if page.After != "" {
-		_, numbers, err := page.After.Parse(memberList, 1)
+		_, numbers, err := page.After.Parse(memberList, 2)
+		if err == nil && numbers[0] != question {
+			err = fmt.Errorf("state: %w", state.ErrCursor)
+		}
 		if err != nil {
 			return found, s.failed("get members", err)
 		}
-		after = uint64(max(numbers[0], 0))
+		after = uint64(max(numbers[1], 0))
 	}
 	err = s.read(ctx, "get members", func(t *stateTx) error {
 		var last uint64
 		return t.each(room, filter, after, func(row *memberRow) bool {
 			if page.Limit > 0 && len(found.Members) == page.Limit {
-				found.Next = state.MakeCursor(memberList, "", int64(last))
+				found.Next = state.MakeCursor(memberList, "", question, int64(last))
 				return false
 			}
 			found.Members, last = append(found.Members, row.Member), row.n
@@ -270,7 +274,7 @@ func (s *State) Members(ctx context.Context, room id.RoomID, filter state.Member
 }
 
 // RoomsOf returns the rooms of a user; see state.Members.
-func (s *State) RoomsOf(ctx context.Context, user id.UserID, filter state.Memberships) (found []id.RoomID, err error) {
+func (s *StateStore) RoomsOf(ctx context.Context, user id.UserID, filter state.Memberships) (found []id.RoomID, err error) {
 	err = s.read(ctx, "get the rooms of a user", func(t *stateTx) error {
 		for row, err := range members.Get(t.t, "user_prefix", textKey(string(user))) {
 			if err != nil {
@@ -289,7 +293,7 @@ func (s *State) RoomsOf(ctx context.Context, user id.UserID, filter state.Member
 }
 
 // Profile returns a profile; see state.Profiles.
-func (s *State) Profile(ctx context.Context, room id.RoomID, user id.UserID) (p state.Profile, found bool, err error) {
+func (s *StateStore) Profile(ctx context.Context, room id.RoomID, user id.UserID) (p state.Profile, found bool, err error) {
 	err = s.read(ctx, "get a profile", func(t *stateTx) error {
 		p, found, err = t.Profile(room, user)
 		return err
@@ -298,7 +302,7 @@ func (s *State) Profile(ctx context.Context, room id.RoomID, user id.UserID) (p 
 }
 
 // Profiles returns the profiles of users; see state.Profiles.
-func (s *State) Profiles(ctx context.Context, room id.RoomID, users []id.UserID) (map[id.UserID]state.Profile, error) {
+func (s *StateStore) Profiles(ctx context.Context, room id.RoomID, users []id.UserID) (map[id.UserID]state.Profile, error) {
 	all := make(map[id.UserID]state.Profile)
 	err := s.read(ctx, "get profiles", func(t *stateTx) error {
 		for _, user := range once(users) {
@@ -319,7 +323,7 @@ func (s *State) Profiles(ctx context.Context, room id.RoomID, users []id.UserID)
 }
 
 // UsersWithDisplayName returns who has a name; see state.DisplayNames.
-func (s *State) UsersWithDisplayName(ctx context.Context, room id.RoomID, name string) (users []id.UserID, err error) {
+func (s *StateStore) UsersWithDisplayName(ctx context.Context, room id.RoomID, name string) (users []id.UserID, err error) {
 	err = s.read(ctx, "find who has a name", func(t *stateTx) error {
 		users, err = t.named(room, name)
 		return err
@@ -328,7 +332,7 @@ func (s *State) UsersWithDisplayName(ctx context.Context, room id.RoomID, name s
 }
 
 // UsersWithDisplayNames returns who has which of these names; see state.DisplayNames.
-func (s *State) UsersWithDisplayNames(ctx context.Context, room id.RoomID, asked []string) (map[string][]id.UserID, error) {
+func (s *StateStore) UsersWithDisplayNames(ctx context.Context, room id.RoomID, asked []string) (map[string][]id.UserID, error) {
 	all := make(map[string][]id.UserID)
 	err := s.read(ctx, "find who has these names", func(t *stateTx) error {
 		for _, name := range once(asked) {
@@ -369,7 +373,7 @@ func (t *stateTx) named(room id.RoomID, name string) (users []id.UserID, err err
 }
 
 // UserReceipt returns the receipt of a user; see state.Receipts.
-func (s *State) UserReceipt(ctx context.Context, room id.RoomID, rt event.ReceiptType, thread state.ReceiptThread, user id.UserID) (r state.Receipt, found bool, err error) {
+func (s *StateStore) UserReceipt(ctx context.Context, room id.RoomID, rt event.ReceiptType, thread state.ReceiptThread, user id.UserID) (r state.Receipt, found bool, err error) {
 	err = s.read(ctx, "get the receipt of a user", func(t *stateTx) error {
 		row, there, err := receipts.First(t.t, "id", roomKey(room, string(user), string(rt), string(thread.Key())))
 		if there {
@@ -382,7 +386,7 @@ func (s *State) UserReceipt(ctx context.Context, room id.RoomID, rt event.Receip
 }
 
 // EventReceipts returns the receipts at an event; see state.Receipts.
-func (s *State) EventReceipts(ctx context.Context, room id.RoomID, rt event.ReceiptType, thread state.ReceiptThread, evt id.EventID) (found []state.Receipt, err error) {
+func (s *StateStore) EventReceipts(ctx context.Context, room id.RoomID, rt event.ReceiptType, thread state.ReceiptThread, evt id.EventID) (found []state.Receipt, err error) {
 	at := state.Receipt{Event: evt, Type: rt, Thread: thread}
 	err = s.read(ctx, "get the receipts at an event", func(t *stateTx) error {
 		for row, err := range receipts.Get(t.t, "event_prefix", receiptEventKey(room, &at)) {
@@ -403,7 +407,7 @@ func (s *State) EventReceipts(ctx context.Context, room id.RoomID, rt event.Rece
 }
 
 // RoomInfo returns what is known of a room; see state.RoomInfos.
-func (s *State) RoomInfo(ctx context.Context, room id.RoomID) (info *state.RoomInfo, err error) {
+func (s *StateStore) RoomInfo(ctx context.Context, room id.RoomID) (info *state.RoomInfo, err error) {
 	err = s.read(ctx, "get what is known of a room", func(t *stateTx) error {
 		info, err = t.RoomInfo(room)
 		return err
@@ -412,7 +416,7 @@ func (s *State) RoomInfo(ctx context.Context, room id.RoomID) (info *state.RoomI
 }
 
 // RoomInfos returns all of them; see state.RoomInfos.
-func (s *State) RoomInfos(ctx context.Context) (all []*state.RoomInfo, err error) {
+func (s *StateStore) RoomInfos(ctx context.Context) (all []*state.RoomInfo, err error) {
 	page, err := s.Rooms(ctx, state.RoomFilter{}, state.ByAge, state.Page{})
 	return page.Rooms, err
 }
@@ -442,13 +446,30 @@ var roomOrders = map[state.Order]roomOrder{
 // roomList is the list that a cursor of Rooms belongs to: one for each order.
 func roomList(order state.Order) byte { return 'A' + byte(order) }
 
+// roomPlace returns the place in a list of rooms that a cursor stands for, as n numbers and, for a list by name, a name.
+func roomPlace(filter state.RoomFilter, order state.Order, after state.Cursor, n int) (text string, place []int64, err error) {
+	text, numbers, err := after.Parse(roomList(order), n+1)
+	if err == nil && numbers[0] != filter.Question() {
+		err = fmt.Errorf("state: %w", state.ErrCursor)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return text, numbers[1:], nil
+}
+
+// roomCursor is the opposite.
+func roomCursor(filter state.RoomFilter, order state.Order, text string, place ...int64) state.Cursor {
+	return state.MakeCursor(roomList(order), text, append([]int64{filter.Question()}, place...)...)
+}
+
 // fits says whether a filter lets a room through that was not opened.
 func (r *infoRow) fits(f state.RoomFilter) bool {
 	return f.States.Has(r.state) && r.flags&f.With == f.With && r.flags&f.Without == 0
 }
 
 // Rooms returns a page of rooms; see state.RoomInfos.
-func (s *State) Rooms(ctx context.Context, filter state.RoomFilter, order state.Order, page state.Page) (found state.RoomPage, err error) {
+func (s *StateStore) Rooms(ctx context.Context, filter state.RoomFilter, order state.Order, page state.Page) (found state.RoomPage, err error) {
 	err = order.Check()
 	if err == nil && order == state.ByName {
 		found, err = s.roomsByName(ctx, filter, page)
@@ -461,11 +482,11 @@ func (s *State) Rooms(ctx context.Context, filter state.RoomFilter, order state.
 	return found, nil
 }
 
-func (s *State) roomsBy(ctx context.Context, filter state.RoomFilter, order state.Order, page state.Page) (found state.RoomPage, err error) {
+func (s *StateStore) roomsBy(ctx context.Context, filter state.RoomFilter, order state.Order, page state.Page) (found state.RoomPage, err error) {
 	o := roomOrders[order]
 	from := key{}
 	if page.After != "" {
-		_, place, err := page.After.Parse(roomList(order), len(o.place(&infoRow{})))
+		_, place, err := roomPlace(filter, order, page.After, len(o.place(&infoRow{})))
 		if err != nil {
 			return found, err
 		}
@@ -481,7 +502,7 @@ func (s *State) roomsBy(ctx context.Context, filter state.RoomFilter, order stat
 				continue
 			}
 			if page.Limit > 0 && len(found.Rooms) == page.Limit {
-				found.Next = state.MakeCursor(roomList(order), "", o.place(last)...)
+				found.Next = roomCursor(filter, order, "", o.place(last)...)
 				return nil
 			}
 			info, err := row.open()
@@ -496,7 +517,7 @@ func (s *State) roomsBy(ctx context.Context, filter state.RoomFilter, order stat
 }
 
 // roomsByName opens everything that the filter lets through.
-func (s *State) roomsByName(ctx context.Context, filter state.RoomFilter, page state.Page) (found state.RoomPage, err error) {
+func (s *StateStore) roomsByName(ctx context.Context, filter state.RoomFilter, page state.Page) (found state.RoomPage, err error) {
 	type named struct {
 		key  string
 		n    int64
@@ -505,7 +526,7 @@ func (s *State) roomsByName(ctx context.Context, filter state.RoomFilter, page s
 	compare := func(a, b named) int { return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(a.n, b.n)) }
 	var after named
 	if page.After != "" {
-		text, numbers, err := page.After.Parse(roomList(state.ByName), 1)
+		text, numbers, err := roomPlace(filter, state.ByName, page.After, 1)
 		if err != nil {
 			return found, err
 		}
@@ -538,7 +559,7 @@ func (s *State) roomsByName(ctx context.Context, filter state.RoomFilter, page s
 	if page.Limit > 0 && len(all) > page.Limit {
 		all = all[:page.Limit]
 		last := all[page.Limit-1]
-		found.Next = state.MakeCursor(roomList(state.ByName), last.key, last.n)
+		found.Next = roomCursor(filter, state.ByName, last.key, last.n)
 	}
 	for _, room := range all {
 		found.Rooms = append(found.Rooms, room.info)
@@ -547,7 +568,7 @@ func (s *State) roomsByName(ctx context.Context, filter state.RoomFilter, page s
 }
 
 // Subscription returns the subscription of a thread; see state.ThreadSubscriptions.
-func (s *State) Subscription(ctx context.Context, room id.RoomID, root id.EventID) (sub state.Subscription, found bool, err error) {
+func (s *StateStore) Subscription(ctx context.Context, room id.RoomID, root id.EventID) (sub state.Subscription, found bool, err error) {
 	err = s.read(ctx, "get the subscription of a thread", func(t *stateTx) error {
 		row, there, err := subscriptions.First(t.t, "id", roomKey(room, string(root)))
 		if there {
@@ -559,7 +580,7 @@ func (s *State) Subscription(ctx context.Context, room id.RoomID, root id.EventI
 }
 
 // SaveSubscriptions merges subscriptions into those that are stored; see state.ThreadSubscriptions.
-func (s *State) SaveSubscriptions(ctx context.Context, all []state.ThreadSubscription) error {
+func (s *StateStore) SaveSubscriptions(ctx context.Context, all []state.ThreadSubscription) error {
 	var err error
 	for i := range all {
 		if err == nil {
@@ -586,7 +607,7 @@ func (s *State) SaveSubscriptions(ctx context.Context, all []state.ThreadSubscri
 }
 
 // RemoveSubscription removes the subscription of a thread; see state.ThreadSubscriptions.
-func (s *State) RemoveSubscription(ctx context.Context, room id.RoomID, root id.EventID) error {
+func (s *StateStore) RemoveSubscription(ctx context.Context, room id.RoomID, root id.EventID) error {
 	return s.write(ctx, "remove the subscription of a thread", nil, func(t *stateTx) error {
 		return remove(t, subscriptions, &subscriptionRow{state.ThreadSubscription{Room: room, Root: root}})
 	})

@@ -17,7 +17,7 @@ import (
 // stateTx is one transaction on the state store. It is the state.Tx of
 // SaveChanges, and what the reading methods stand on.
 type stateTx struct {
-	s *State
+	s *StateStore
 	t *memory.Txn
 }
 
@@ -267,12 +267,23 @@ func (t *stateTx) PutProfile(room id.RoomID, user id.UserID, p state.Profile) er
 	if err != nil {
 		return err
 	}
-	return profiles.Insert(t.t, &profileRow{room, user, data})
+	return profiles.Insert(t.t, &profileRow{room, user, p.EventID, data})
 }
 
 // DeleteProfile is a step of SaveChanges.
 func (t *stateTx) DeleteProfile(room id.RoomID, user id.UserID) error {
 	return remove(t, profiles, &profileRow{room: room, user: user})
+}
+
+// ProfilesFrom is a step of SaveChanges.
+func (t *stateTx) ProfilesFrom(room id.RoomID, event id.EventID) (users []id.UserID, err error) {
+	for row, err := range profiles.Get(t.t, "event_prefix", roomKey(room, string(event))) {
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, row.user)
+	}
+	return users, nil
 }
 
 // Profile is a step of SaveChanges.

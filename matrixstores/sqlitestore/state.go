@@ -12,17 +12,17 @@ import (
 	"github.com/quiesce-go/quiesce/storekit/kv"
 )
 
-// StateConfig is what a State is opened with.
+// StateConfig is what a StateStore is opened with.
 type StateConfig struct{ Config }
 
-// State is a state.Store in SQLite.
-type State struct {
+// StateStore is a state.Store in SQLite.
+type StateStore struct {
 	base
 	StateData
 }
 
-// StateData is what a State keeps: with transactions of its own, or as a part of
-// one of the caller's (State.In).
+// StateData is what a StateStore keeps: with transactions of its own, or as a part of
+// one of the caller's (StateStore.In).
 type StateData struct {
 	db    kv.DB
 	codec *codec.Codec
@@ -31,7 +31,7 @@ type StateData struct {
 }
 
 var (
-	_ state.Store = (*State)(nil)
+	_ state.Store = (*StateStore)(nil)
 	_ interface {
 		state.Saver
 		state.Values
@@ -79,18 +79,18 @@ var stateKind = kind{
 }
 
 // OpenState opens a state store, and makes it where there is none.
-func OpenState(ctx context.Context, cfg StateConfig) (*State, error) {
+func OpenState(ctx context.Context, cfg StateConfig) (*StateStore, error) {
 	cfg.Config.Database.IncrementalVacuum = true
 	b, err := cfg.Config.open(ctx, stateKind)
 	if err != nil {
 		return nil, err
 	}
-	return &State{base: b, StateData: StateData{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name()}}, nil
+	return &StateStore{base: b, StateData: StateData{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name()}}, nil
 }
 
 // In returns the data as a part of the transaction that is open on c: reading
 // methods join it, the others are a savepoint in it. It lasts as long as c may be used.
-func (s *State) In(c *sqlite.Conn) StateData {
+func (s *StateStore) In(c *sqlite.Conn) StateData {
 	d := s.StateData
 	d.db = storekit.Within(c)
 	return d

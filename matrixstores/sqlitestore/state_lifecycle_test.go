@@ -65,10 +65,7 @@ func stateLifecycle(engine sqlite.Engine, s secret.Secret) func() *conformance.H
 	}
 }
 
-// Under its own name the store would hide its method State.
-type stateStore = *sqlitestore.State
-
-type stateOfValues struct{ stateStore }
+type stateOfValues struct{ *sqlitestore.StateStore }
 
 func (s stateOfValues) Read(ctx context.Context, fn func(conformance.Tx) error) error {
 	return s.View(ctx, func(c *sqlite.Conn) error { return fn(s.tx(ctx, c)) })

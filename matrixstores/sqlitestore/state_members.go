@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"maunium.net/go/mautrix/event"
@@ -229,13 +230,16 @@ const memberList = 'm'
 
 // Members returns a page of members; see state.Members.
 func (s StateData) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (members state.MemberPage, err error) {
-	after := int64(0)
+	question, after := state.MembersQuestion(room, filter), int64(0)
 	if page.After != "" {
-		_, numbers, err := page.After.Parse(memberList, 1)
+		_, numbers, err := page.After.Parse(memberList, 2)
+		if err == nil && numbers[0] != question {
+			err = fmt.Errorf("state: %w", state.ErrCursor)
+		}
 		if err != nil {
 			return members, s.failed("get members", err)
 		}
-		after = numbers[0]
+		after = numbers[1]
 	}
 	err = s.viewRoom(ctx, room, func(t *stateTx, n int64) error {
 		limit := 0
@@ -248,7 +252,7 @@ func (s StateData) Members(ctx context.Context, room id.RoomID, filter state.Mem
 		}
 		if page.Limit > 0 && len(rows) > page.Limit {
 			rows = rows[:page.Limit]
-			members.Next = state.MakeCursor(memberList, "", rows[page.Limit-1].n)
+			members.Next = state.MakeCursor(memberList, "", question, rows[page.Limit-1].n)
 		}
 		members.Members, err = t.openMembers(rows)
 		return err

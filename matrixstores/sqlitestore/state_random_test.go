@@ -43,12 +43,12 @@ var (
 	}
 )
 
-func openState(t testing.TB, engine sqlite.Engine, s secret.Secret) *sqlitestore.State {
+func openState(t testing.TB, engine sqlite.Engine, s secret.Secret) *sqlitestore.StateStore {
 	t.Helper()
 	return openStateAt(t, filepath.Join(t.TempDir(), "state.db"), engine, s)
 }
 
-func openStateAt(t testing.TB, path string, engine sqlite.Engine, s secret.Secret) *sqlitestore.State {
+func openStateAt(t testing.TB, path string, engine sqlite.Engine, s secret.Secret) *sqlitestore.StateStore {
 	t.Helper()
 	store, err := sqlitestore.OpenState(ctx, sqlitestore.StateConfig{Config: sqlitestore.Config{
 		Database: sqlite.Config{Engine: engine, Path: path, Verify: true}, Secret: s,
@@ -444,7 +444,7 @@ func said(err error, what ...any) string {
 }
 
 // compareWithModel does the same to a store and to the model, and asks both everything.
-func compareWithModel(t *testing.T, s *sqlitestore.State, seed uint64, operations int) {
+func compareWithModel(t *testing.T, s *sqlitestore.StateStore, seed uint64, operations int) {
 	t.Helper()
 	c := chance{rand.New(rand.NewPCG(seed, 1))}
 	model := newStateModel()

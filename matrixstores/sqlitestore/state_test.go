@@ -23,7 +23,7 @@ import (
 )
 
 // onState runs a test on every variant of the state store.
-func onState(t *testing.T, test func(t *testing.T, s *sqlitestore.State)) {
+func onState(t *testing.T, test func(t *testing.T, s *sqlitestore.StateStore)) {
 	t.Helper()
 	onVariants(t, func(t *testing.T, engine sqlite.Engine, key secret.Secret) { test(t, openState(t, engine, key)) })
 }
@@ -79,7 +79,7 @@ func want[T any](t testing.TB, what string, got, want T, err error) {
 
 // TestStateProfileIsWrittenWithoutAMemberEvent: a profile that was given is stored, with a member event in the same Changes or without (DIV-01).
 func TestStateProfileIsWrittenWithoutAMemberEvent(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		p := state.Profile{Content: event.MemberEventContent{Membership: "join", Displayname: "Ann"}, EventID: "$p"}
 		save(t, s, func(c *state.Changes) { c.AddProfile("!a", "@ann:x", p) })
 		got, found, err := s.Profile(ctx, "!a", "@ann:x")
@@ -90,7 +90,7 @@ func TestStateProfileIsWrittenWithoutAMemberEvent(t *testing.T) {
 
 // TestStateGivesWayToTheOtherKind: an Invited room removes the state that is not stripped, any other, and state events, the stripped one (DIV-02).
 func TestStateGivesWayToTheOtherKind(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		users := func(when string, wanted ...id.UserID) {
 			t.Helper()
 			got, err := s.UserIDs(ctx, "!a", 0)
@@ -115,7 +115,7 @@ func TestStateGivesWayToTheOtherKind(t *testing.T) {
 
 // TestStateNoUsersForANameRemoveTheEntry: DIV-03.
 func TestStateNoUsersForANameRemoveTheEntry(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		save(t, s, func(c *state.Changes) { c.SetUsersWithName("!a", "Ann", "@b:x", "@a:x") })
 		got, err := s.UsersWithDisplayNames(ctx, "!a", []string{"ann", "Ann", "Bob"})
 		want(t, "who has the names", got, map[string][]id.UserID{"ann": {"@a:x", "@b:x"}, "Ann": {"@a:x", "@b:x"}}, err)
@@ -128,7 +128,7 @@ func TestStateNoUsersForANameRemoveTheEntry(t *testing.T) {
 
 // TestStateStaysOverAPause: a pause and a resume change nothing of what is stored (DIV-04).
 func TestStateStaysOverAPause(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		fillState(t, s, "!a:x")
 		before := ask(s, 0)
 		must(t, s.Pause(ctx))
@@ -139,7 +139,7 @@ func TestStateStaysOverAPause(t *testing.T) {
 
 // TestStateRefusesARequestTwice: a second request with the same room and transaction id is ErrDuplicate, and changes nothing (DIV-05).
 func TestStateRefusesARequestTwice(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		r := state.QueuedRequest{TransactionID: "t", Request: &state.RedactionRequest{Redacts: "$1"}, CreatedAt: 7}
 		d := state.DependentRequest{TransactionID: "t", Parent: "p", Dependent: &state.RedactEvent{}, CreatedAt: 7}
 		must(t, s.SaveRequest(ctx, "!a", r))
@@ -159,7 +159,7 @@ func TestStateRefusesARequestTwice(t *testing.T) {
 
 // TestStateAskingCreatesNothing: questions about rooms, users and types that nobody knows leave no row (DIV-06), nor does a Changes that has nothing to remove.
 func TestStateAskingCreatesNothing(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		ask(s, 1)
 		save(t, s, func(c *state.Changes) {
 			c.DeleteProfile("!a", "@ann:x")
@@ -180,7 +180,7 @@ var stateTables = []string{
 	"profile", "receipt", "name", "send_queue", "dependent", "subscription",
 }
 
-func count(t testing.TB, s *sqlitestore.State, table string) (n int) {
+func count(t testing.TB, s *sqlitestore.StateStore, table string) (n int) {
 	t.Helper()
 	must(t, s.View(ctx, func(c *sqlite.Conn) error { return c.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&n) }))
 	return n
@@ -214,7 +214,7 @@ func fillState(t testing.TB, s stateStoreData, room id.RoomID) {
 
 // TestStateRemoveRoomLeavesNothingOfIt: of the room that was removed there is no row, and of the others each.
 func TestStateRemoveRoomLeavesNothingOfIt(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		fillState(t, s, "!a:x")
 		before := map[string]int{}
 		for _, table := range stateTables {
@@ -234,7 +234,7 @@ func TestStateRemoveRoomLeavesNothingOfIt(t *testing.T) {
 
 // TestStateChangesAreStoredWholeOrNotAtAll: a Changes whose redaction fails has stored nothing, the token neither.
 func TestStateChangesAreStoredWholeOrNotAtAll(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		fillState(t, s, "!a:x")
 		before := ask(s, 0)
 		c := &state.Changes{SyncToken: "next"}
@@ -281,7 +281,7 @@ func TestStateStaysInTheFile(t *testing.T) {
 
 // TestStatePagesOfMembers: nobody is missing in pages, or twice, whatever happens between two of them: who has come last comes last, also where others have gone.
 func TestStatePagesOfMembers(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		save(t, s, func(c *state.Changes) {
 			addState(t, c, "!a", memberEvent("@a:x", "join", "a"), memberEvent("@b:x", "invite", "b"), memberEvent("@c:x", "leave", "c"))
 		})
@@ -316,7 +316,7 @@ func TestStateRefusesCursorsFromElsewhere(t *testing.T) {
 		cursors = append(cursors, page.Next)
 	}
 	for i, order := range allOrders {
-		for j, cursor := range append(cursors, "m", "\x00", "no cursor", state.MakeCursor('m', "", 1)) {
+		for j, cursor := range append(cursors, "m", "\x00", "no cursor", state.MakeCursor('m', "", 1, 1)) {
 			_, err := s.Rooms(ctx, state.RoomFilter{}, order, state.Page{After: cursor})
 			if i == j {
 				must(t, err)
@@ -334,7 +334,7 @@ func TestStateRefusesCursorsFromElsewhere(t *testing.T) {
 
 // TestStateRefusesWhatHasNoName: what lacks an id, or is not UTF-8, is refused by its error, and nothing is stored.
 func TestStateRefusesWhatHasNoName(t *testing.T) {
-	onState(t, func(t *testing.T, s *sqlitestore.State) {
+	onState(t, func(t *testing.T, s *sqlitestore.StateStore) {
 		request := state.QueuedRequest{TransactionID: "t", Request: &state.RedactionRequest{Redacts: "$1"}}
 		dependent := state.DependentRequest{TransactionID: "t", Parent: "p", Dependent: &state.RedactEvent{}}
 		sub := state.ThreadSubscription{Room: "!a", Root: "$1", Subscription: state.Subscription{Status: state.Unsubscribed}}
@@ -439,7 +439,7 @@ func TestStateHidesEveryText(t *testing.T) {
 }
 
 // storeMarks stores a text in each place that can have one.
-func storeMarks(t *testing.T, s *sqlitestore.State, mark func(place string) string) {
+func storeMarks(t *testing.T, s *sqlitestore.StateStore, mark func(place string) string) {
 	t.Helper()
 	room, user := id.RoomID("!"+mark("room")), id.UserID("@"+mark("user"))
 	body := func(place string) string { return `{"` + mark(place+", key") + `":"` + mark(place+", value") + `"}` }

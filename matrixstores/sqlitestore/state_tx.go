@@ -27,6 +27,7 @@ const (
 	domainReceiptEvent = "state.receipt.event"
 	domainThread       = "state.thread"
 	domainProfile      = "state.profile"
+	domainProfileEvent = "state.profile.event"
 	domainRequest      = "state.request"
 	domainDependent    = "state.dependent"
 	domainParent       = "state.parent"

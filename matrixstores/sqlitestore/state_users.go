@@ -16,9 +16,12 @@ import (
 // What is known of users in a room besides their membership: profiles, names, receipts.
 
 const (
-	upsertProfile  = `INSERT INTO profile (row, data, room, user) VALUES (?, ?, ?, ?) ON CONFLICT (room, user) DO UPDATE SET row = excluded.row, data = excluded.data`
-	removeProfile  = `DELETE FROM profile WHERE room = ? AND user = ?`
-	selectProfile  = `SELECT row, data FROM profile WHERE room = ? AND user = ?`
+	upsertProfile = `INSERT INTO profile (row, data, room, user, event) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (room, user) DO UPDATE SET event = excluded.event, row = excluded.row, data = excluded.data`
+	removeProfile      = `DELETE FROM profile WHERE room = ? AND user = ?`
+	selectProfile      = `SELECT row, data FROM profile WHERE room = ? AND user = ?`
+	selectProfilesFrom = `SELECT n, row, data FROM profile WHERE room = ? AND event = ?`
+
 	selectProfiles = `WITH ` + codec.Listed + ` SELECT listed.n, row, data FROM listed CROSS JOIN profile ON profile.room = ? AND profile.user = listed.key`
 
 	upsertNames   = `INSERT INTO name (row, data, room, name) VALUES (?, ?, ?, ?) ON CONFLICT (room, name) DO UPDATE SET row = excluded.row, data = excluded.data`
@@ -42,11 +45,37 @@ func (t *stateTx) PutProfile(room id.RoomID, user id.UserID, p state.Profile) er
 	if err != nil {
 		return err
 	}
-	plain, err := plainJSON(p)
+	evt, err := t.optional(domainProfileEvent, string(p.EventID))
 	if err != nil {
 		return err
 	}
-	return t.put("profile", upsertProfile, plain, n, key)
+	plain, err := plainJSON(storedProfile{user, p})
+	if err != nil {
+		return err
+	}
+	return t.put("profile", upsertProfile, plain, n, key, evt)
+}
+
+// storedProfile is a profile with whose it is, which the hash of the user does not tell.
+type storedProfile struct {
+	User id.UserID `json:"user_id"`
+	state.Profile
+}
+
+// ProfilesFrom is a step of SaveChanges.
+func (t *stateTx) ProfilesFrom(room id.RoomID, evt id.EventID) (users []id.UserID, err error) {
+	err = t.inRoom(room, func(t *stateTx, n int64) error {
+		key, err := t.key(domainProfileEvent, string(evt))
+		if err != nil {
+			return err
+		}
+		return t.each("profile", selectProfilesFrom, func(_ int64, plain []byte, at secret.Place) error {
+			p, err := openProfile(at, plain)
+			users = append(users, p.User)
+			return err
+		}, n, key)
+	})
+	return users, err
 }
 
 // DeleteProfile is a step of SaveChanges.
@@ -72,16 +101,16 @@ func (t *stateTx) Profile(room id.RoomID, user id.UserID) (p state.Profile, foun
 		if err != nil || !there {
 			return err
 		}
-		p, err = openProfile(at, plain)
-		found = err == nil
+		stored, err := openProfile(at, plain)
+		p, found = stored.Profile, err == nil
 		return err
 	})
 	return p, found, err
 }
 
-func openProfile(at secret.Place, plain []byte) (p state.Profile, err error) {
+func openProfile(at secret.Place, plain []byte) (p storedProfile, err error) {
 	if err := codec.DecodeJSON(at, plain, &p); err != nil {
-		return state.Profile{}, brokenJSON(err)
+		return storedProfile{}, brokenJSON(err)
 	}
 	return p, nil
 }
@@ -107,8 +136,9 @@ func (s StateData) Profiles(ctx context.Context, room id.RoomID, users []id.User
 		if err != nil {
 			return err
 		}
-		return t.each("profile", selectProfiles, func(i int64, plain []byte, at secret.Place) (err error) {
-			profiles[users[i]], err = openProfile(at, plain)
+		return t.each("profile", selectProfiles, func(i int64, plain []byte, at secret.Place) error {
+			p, err := openProfile(at, plain)
+			profiles[users[i]] = p.Profile
 			return err
 		}, list, n)
 	})

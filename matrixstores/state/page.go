@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -35,7 +36,7 @@ type RoomPage struct {
 }
 
 // MakeCursor is for stores: it makes a cursor of numbers and a text. list says which
-// list it is of, and must be different for each question that orders differently.
+// list it is of, and must be different for each question that orders differently. The first number should be that of the question (MembersQuestion, RoomFilter.Question).
 func MakeCursor(list byte, text string, numbers ...int64) Cursor {
 	b := []byte{list, byte(len(numbers))}
 	for _, n := range numbers {
@@ -60,6 +61,26 @@ func (c Cursor) Parse(list byte, n int) (text string, numbers []int64, err error
 		numbers[i], rest = v, rest[used:]
 	}
 	return string(rest), numbers, nil
+}
+
+// MembersQuestion is for stores: a number that says of whom a list of members is, for its cursors. Other rooms and other filters have other numbers.
+func MembersQuestion(room id.RoomID, filter Memberships) int64 {
+	return question(string(room), uint64(filter))
+}
+
+// Question is for stores: a number that says which rooms are in a list, for its cursors. Other filters have other numbers.
+func (f RoomFilter) Question() int64 {
+	return question("", uint64(f.States), uint64(f.With), uint64(f.Without))
+}
+
+// question is a hash: two questions that have the same one are as rare as mistakes in memory.
+func question(text string, numbers ...uint64) int64 {
+	h := fnv.New64a()
+	for _, n := range numbers {
+		_ = binary.Write(h, binary.LittleEndian, n) // a hash takes everything
+	}
+	_, _ = h.Write([]byte(text))
+	return int64(h.Sum64())
 }
 
 // RoomFilter says which rooms Rooms returns. Its parts must all fit. The zero value lets every room through.

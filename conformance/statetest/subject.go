@@ -1,0 +1,157 @@
+package statetest
+
+// The store as cases ask it: calls that can fail only if a promise is broken, and what they have to return.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
+	"github.com/quiesce-go/quiesce/internal/tier"
+	"github.com/quiesce-go/quiesce/matrixstores/state"
+)
+
+// probe is one case that runs.
+type probe struct {
+	*trial.T
+	h *Harness
+}
+
+func (p *probe) has(c conformance.Capability) bool { return p.h.lacks(needs(c)) == "" }
+
+// count is how often something is done, by the tier.
+func (p *probe) count(brief, short, full, soak int) int {
+	if p.h.Brief {
+		short = brief
+	}
+	return tier.Count(short, full, soak)
+}
+
+// options are those of a store of which nothing special is wanted.
+func (p *probe) options() Options {
+	return Options{Clock: p.Clock.Now, Timeout: 30 * time.Second, Grace: 10 * time.Second}
+}
+
+// subject is the store that a case is about.
+type subject struct {
+	state.Store
+	p   *probe
+	dir string
+}
+
+// open opens a store in a directory of its own.
+func (p *probe) open() *subject { return p.openIn(p.Dir(), p.options()) }
+
+// openIn opens the store in dir. It is closed at the end of the case, if it is not closed before.
+func (p *probe) openIn(dir string, o Options) *subject {
+	store, err := p.h.Open(p.Ctx, dir, o)
+	if err != nil {
+		p.Fatal("the store could not be opened: %v", err)
+	}
+	p.After(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Ctx), 30*time.Second)
+		defer cancel()
+		if err := store.Close(ctx); err != nil {
+			p.Broken("Close at the end of the case: %v", err)
+		}
+	})
+	return &subject{Store: store, p: p, dir: dir}
+}
+
+// close closes the store, in the midst of a case.
+func (s *subject) close() { s.p.Must("Close", s.Close(s.p.Ctx)) }
+
+// reopen closes the store, and opens it again.
+func (s *subject) reopen() {
+	s.close()
+	s.Store = s.p.openIn(s.dir, s.p.options()).Store
+}
+
+// nap pauses and resumes.
+func (s *subject) nap() {
+	s.p.Must("Pause", s.Pause(s.p.Ctx))
+	s.p.Must("Resume", s.Resume(s.p.Ctx))
+}
+
+// again is what has to hold at once, after a pause, and after the store was closed and opened again.
+func (s *subject) again(check func()) {
+	s.p.About("at once", check)
+	s.nap()
+	s.p.About("after a pause", check)
+	if s.p.has(conformance.Files) {
+		s.reopen()
+		s.p.About("after it was opened again", check)
+	}
+}
+
+// save stores changes.
+func (s *subject) save(build func(c *state.Changes)) {
+	c := &state.Changes{User: me}
+	build(c)
+	s.p.Must("SaveChanges", s.SaveChanges(s.p.Ctx, c))
+}
+
+// unchanged checks that everything that can be asked is as before.
+func (s *subject) unchanged(what string, before answers) {
+	if o := others(before, ask(s.Store, 0)); o != "" {
+		s.p.Broken("%s has changed something:\n%s", what, o)
+	}
+}
+
+// is checks what a method returns.
+func is[T any](p *probe, what string, want T) func(T, error) {
+	return func(got T, err error) {
+		p.Must(what, err)
+		if !same(got, want) {
+			p.Broken("%s returned\n%s\nand should have returned\n%s", what, show(got), show(want))
+		}
+	}
+}
+
+// found checks what a method returns that also says whether it has found something.
+func found[T any](p *probe, what string, want T, there bool) func(T, bool, error) {
+	return func(got T, is bool, err error) {
+		p.Must(what, err)
+		if !same(got, want) || is != there {
+			p.Broken("%s returned\n%s, %v\nand should have returned\n%s, %v", what, show(got), is, show(want), there)
+		}
+	}
+}
+
+// part is of a method whose result is compared only in part.
+func part[A, B any](of func(A) B) func(A, error) (B, error) {
+	return func(a A, err error) (B, error) { return of(a), err }
+}
+
+// same says whether two answers are equal. An empty list is as good as none.
+func same(a, b any) bool {
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if !x.IsValid() || !y.IsValid() || x.Type() != y.Type() {
+		return false
+	}
+	switch x.Kind() {
+	case reflect.Slice, reflect.Map:
+		return x.Len() == 0 && y.Len() == 0
+	default:
+		return false
+	}
+}
+
+// show is a value in a finding, without addresses.
+func show(v any) string {
+	text := fmt.Sprintf("%q", v)
+	if data, err := json.Marshal(v); err == nil {
+		text = string(data)
+	}
+	if len(text) > 1000 {
+		return text[:1000] + "…"
+	}
+	return text
+}
