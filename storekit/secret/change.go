@@ -11,10 +11,13 @@ import (
 // data keys stay. Whoever has an old header and the old secret can therefore
 // still open the data; Rotate and Reseal are for that. old is checked. save
 // must not call Unlock or a method that changes the header. Should it fail, the
-// old secret goes on. After ErrStale, Unlock with the header that is there, and try again.
+// old secret goes on. ctx bounds the waiting for another change. After ErrStale, Unlock with the header that is there, and try again.
 func (c *Cipher) ChangeSecret(ctx context.Context, old, next Secret, save Save) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	end, err := c.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	k, _, done, err := c.begin(ctx, old)
 	if err != nil {
 		return err
@@ -63,8 +66,11 @@ func (c *Cipher) DropOldKeys(ctx context.Context, s Secret, save Save) error {
 }
 
 func (c *Cipher) changeRing(ctx context.Context, s Secret, save Save, change func(*keys) error) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	end, err := c.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	k, s, done, err := c.begin(ctx, s)
 	if err != nil {
 		return err

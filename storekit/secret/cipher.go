@@ -22,8 +22,24 @@ type Cipher struct {
 	header []byte   // the one that was saved or opened last
 
 	// changing lets headers be made one after another: of two that were made from
-	// the same one, the later would lack the key that the earlier has added.
-	changing sync.Mutex
+	// the same one, the later would lack the key that the earlier has added. Who
+	// has put something in has his turn. It is no mutex, since a turn may take as
+	// long as somebody types a passphrase, and a Resume waits for it.
+	changing chan struct{}
+}
+
+func cipherOf(random func([]byte), k *keys, header []byte) *Cipher {
+	return &Cipher{random: random, keys: k, print: k.fingerprint(), header: header, changing: make(chan struct{}, 1)}
+}
+
+// turn waits for the turn to change the header. done ends it.
+func (c *Cipher) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case c.changing <- struct{}{}:
+		return func() { <-c.changing }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("secret: wait for a change of the header: %w", context.Cause(ctx))
+	}
 }
 
 // randomBytes never fails: crypto/rand ends the program where the system has no random bytes.
@@ -63,7 +79,7 @@ func create(ctx context.Context, s Secret, save Save, random func([]byte)) (*Cip
 		k.wipe()
 		return nil, err
 	}
-	return &Cipher{random: random, keys: k, print: k.fingerprint(), header: header}, nil
+	return cipherOf(random, k, header), nil
 }
 
 // call hands out copies: what the cipher keeps must not change.
@@ -87,7 +103,7 @@ func Open(ctx context.Context, header []byte, s Secret) (*Cipher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cipher{random: randomBytes, keys: k, print: k.fingerprint(), header: bytes.Clone(header)}, nil
+	return cipherOf(randomBytes, k, bytes.Clone(header)), nil
 }
 
 func open(ctx context.Context, header []byte, s Secret) (*keys, error) {
@@ -132,9 +148,24 @@ func (c *Cipher) Locked() bool {
 // Unlock checks the secret against the header that the store has now, and
 // brings the keys back. It may be called on a cipher that is not locked. On an
 // error nothing has changed. The errors are those of Open, and ErrOtherStore.
+// ctx bounds the waiting for a change of the header too.
 func (c *Cipher) Unlock(ctx context.Context, header []byte, s Secret) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	return c.UnlockFrom(ctx, func() ([]byte, Secret, error) { return header, s, nil })
+}
+
+// UnlockFrom is Unlock with what get returns. get is called while nobody
+// changes the header, so that it finds the header and the secret that belong
+// together: a Save that notes the new secret does so before anybody's get. get must not call what changes the header.
+func (c *Cipher) UnlockFrom(ctx context.Context, get func() (header []byte, s Secret, err error)) error {
+	done, err := c.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	header, s, err := get()
+	if err != nil {
+		return err
+	}
 	k, err := open(ctx, header, s)
 	if err != nil {
 		return err
