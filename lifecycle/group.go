@@ -20,6 +20,10 @@ type GroupConfig struct {
 	// roll-back is under way.
 	Rollback bool
 
+	// RollbackResume is Rollback for a Resume alone: a Pause that failed stays a
+	// pause, which goes on by itself.
+	RollbackResume bool
+
 	// RollbackTimeout is the roll-back's own time. Default 5 s.
 	RollbackTimeout time.Duration
 
@@ -172,7 +176,7 @@ func (m *groupMover) begun(r *run) {
 func (m *groupMover) drive(r *run) error {
 	g := (*Group)(m)
 	err := g.tell(r)
-	if err == nil || !g.cfg.Rollback || r.undoing || r.ctx.Err() != nil {
+	if err == nil || !g.undoes(r.goal) || r.undoing || r.ctx.Err() != nil {
 		return err
 	}
 	back := newRun(toActive, time.Now().Add(g.cfg.RollbackTimeout))
@@ -209,13 +213,18 @@ func (m *groupMover) finish(r *run, err error) (follow *run, result error) {
 	default:
 		g.known = r.undone
 		g.setState(Paused)
-		if g.cfg.Rollback && r.deserted && !r.undone && !errors.Is(context.Cause(r.ctx), ErrSuperseded) {
+		if g.undoes(toActive) && r.deserted && !r.undone && !errors.Is(context.Cause(r.ctx), ErrSuperseded) {
 			back := newRun(toPaused, time.Now().Add(g.cfg.RollbackTimeout))
 			back.undoing = true
 			return back, err
 		}
 	}
 	return nil, err
+}
+
+// undoes says whether the group takes back what failed on its way there.
+func (g *Group) undoes(to goal) bool {
+	return g.cfg.Rollback || g.cfg.RollbackResume && to == toActive
 }
 
 func (m *groupMover) overtaken(*run) {}
