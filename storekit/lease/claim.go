@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -11,7 +12,7 @@ type pair struct{ key, holder string }
 // it, or somebody waits for one. All its fields are guarded by Locks.mu.
 type claim struct {
 	pair
-	storedKey, storedHolder []byte
+	storedKey, storedHolder []byte // as of the last attempt; nil before the first
 
 	duration int64 // milliseconds
 	every    time.Duration
@@ -79,11 +80,11 @@ func (c *claim) took(r row, began instant, released bool) {
 }
 
 // claimOf returns the claim of a pair, which it makes where it is missing. l.mu is held.
-func (l *Locks) claimOf(p pair, key, holder []byte) *claim {
+func (l *Locks) claimOf(p pair) *claim {
 	c := l.claims[p]
 	if c == nil {
 		m := l.memories[p]
-		c = &claim{pair: p, storedKey: key, storedHolder: holder, leases: map[*Lease]struct{}{}, generation: m.generation, dirty: m.dirty}
+		c = &claim{pair: p, leases: map[*Lease]struct{}{}, generation: m.generation, dirty: m.dirty}
 		l.claims[p] = c
 	}
 	return c
@@ -141,6 +142,26 @@ func (l *Locks) lose(c *claim, why error) {
 		l.drop(c, nil)
 	}
 }
+
+// HashChanged ends all leases, with ErrLost: Config.Hash returns something else
+// from now on, as in a store that was replaced by another one. Under the new
+// names nobody has anything, and what is held under the old ones expires. Whoever
+// waits in Hold waits on, for the new name. What is held next is dirty, where
+// it was held before.
+func (l *Locks) HashChanged() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p, m := range l.memories {
+		l.memories[p] = memory{m.generation, true}
+	}
+	for _, c := range l.claims {
+		c.dirty = c.dirty || c.generation != 0
+		l.lose(c, errRenamed)
+		l.pass(c.key)
+	}
+}
+
+var errRenamed = fmt.Errorf("%w: its name in the file has changed", ErrLost)
 
 // backOff is the time between two looks at a lease that somebody else has.
 type backOff struct{ last time.Duration }

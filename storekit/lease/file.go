@@ -2,14 +2,62 @@ package lease
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // file is leases in a database.
-type file struct{ *sqlite.DB }
+type file struct {
+	*sqlite.DB
+	cfg sqlite.Config
+}
+
+// Resume makes a file that is missing anew: leases are not worth a store that does not open.
+func (f file) Resume(ctx context.Context) error {
+	err := f.DB.Resume(ctx)
+	if !errors.Is(err, lifecycle.ErrMissing) {
+		return err
+	}
+	if made := f.makeAnew(ctx); made != nil {
+		return errors.Join(err, made)
+	}
+	f.AcceptReplacement()
+	return f.DB.Resume(ctx)
+}
+
+// makeAnew makes the file under another name, since this one is the paused
+// database's, and lets it have the name where no other process has been faster.
+func (f file) makeAnew(ctx context.Context) (err error) {
+	path, fresh := f.Path(), f.Path()+"-new-"+rand.Text()
+	cfg := f.cfg
+	cfg.Path, cfg.Dir, cfg.StartPaused, cfg.Observer, cfg.BeforeRelease = fresh, "", false, nil, nil
+	defer func() { err = errors.Join(err, removeIfThere(fresh)) }()
+	db, err := sqlite.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	err = os.Link(fresh, path)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return os.Rename(fresh, path) // a file system without links
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 func (f file) update(ctx context.Context, fn func(rows) error) error {
 	return f.DB.Update(ctx, func(c *sqlite.Conn) error { return fn(fileRows{c}) })

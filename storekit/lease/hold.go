@@ -20,15 +20,11 @@ func (l *Locks) Hold(ctx context.Context, key string, o Options) (*Lease, error)
 	if err != nil {
 		return nil, l.fail("hold", key, err)
 	}
-	k, h, err := l.stored(key, o.Holder)
-	if err != nil {
-		return nil, l.fail("hold", key, err)
-	}
-	c, x := l.enter(pair{key, o.Holder}, k, h, o)
+	c, x := l.enter(pair{key, o.Holder}, o)
 	if x != nil {
 		return x, nil
 	}
-	w := &wait{l: l, c: c, key: k}
+	w := &wait{l: l, c: c}
 	for {
 		x, err := w.attempt(ctx)
 		if x != nil {
@@ -49,10 +45,10 @@ func (l *Locks) Hold(ctx context.Context, key string, o Options) (*Lease, error)
 }
 
 // enter finds the claim. Where that is held already, it makes a lease; otherwise somebody waits for it from now on.
-func (l *Locks) enter(p pair, key, holder []byte, o Options) (*claim, *Lease) {
+func (l *Locks) enter(p pair, o Options) (*claim, *Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.claimOf(p, key, holder)
+	c := l.claimOf(p)
 	d := milliseconds(o.Duration)
 	if !c.wanted() {
 		c.duration, c.every = d, o.Renew
@@ -91,7 +87,6 @@ func (l *Locks) lease(c *claim) *Lease {
 type wait struct {
 	l       *Locks
 	c       *claim
-	key     []byte
 	turn    turn
 	woken   bool // its turn has come
 	backOff backOff
@@ -107,7 +102,12 @@ func (w *wait) attempt(ctx context.Context) (x *Lease, err error) {
 	var began instant
 	var epoch uint64
 	err = l.store.update(ctx, func(t rows) (err error) {
+		key, holder, err := l.stored(w.c.key, w.c.holder)
+		if err != nil {
+			return err
+		}
 		l.mu.Lock()
+		w.c.storedKey, w.c.storedHolder = key, holder
 		epoch = l.epoch
 		q := w.c.request(0)
 		l.mu.Unlock()
@@ -146,7 +146,7 @@ func (w *wait) forTurn(ctx context.Context) error {
 	}
 	if w.turn == nil { // look once more: it may have been released just before there was a place in the queue
 		l.mu.Lock()
-		w.turn = l.queue(w.key)
+		w.turn = l.queue(w.c.key)
 		l.mu.Unlock()
 		return nil
 	}
@@ -174,6 +174,6 @@ func (w *wait) leave(used bool) {
 func (w *wait) end(used bool) {
 	w.c.pending--
 	if w.turn != nil {
-		w.l.unqueue(w.key, w.turn, used)
+		w.l.unqueue(w.c.key, w.turn, used)
 	}
 }

@@ -156,6 +156,7 @@ func (x *Lease) check(ctx context.Context) error {
 	for {
 		l.mu.Lock()
 		err, generation, writes, epoch := x.err, c.generation, c.writes, l.epoch
+		key := c.storedKey
 		l.mu.Unlock()
 		if err != nil {
 			return err
@@ -163,7 +164,7 @@ func (x *Lease) check(ctx context.Context) error {
 		var r row
 		var there bool
 		err = l.store.view(ctx, func(t rows) (err error) {
-			r, there, err = t.look(ctx, c.storedKey)
+			r, there, err = t.look(ctx, key)
 			return err
 		})
 		if err != nil {

@@ -22,7 +22,7 @@ type Locks struct {
 	mu       sync.Mutex
 	claims   map[pair]*claim
 	memories map[pair]memory
-	queues   map[string][]turn // who waits for a key, by the key as it is stored
+	queues   map[string][]turn // who waits for a key
 	life     <-chan struct{}   // of the store, the one that the claims belong to: what PauseBegan returned
 	given    bool              // a pause is releasing everything, or has; until the next life
 	epoch    uint64            // counts the pauses that have released
@@ -56,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Locks, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.store = file{db}
+	l.store = file{db, database}
 	return l, nil
 }
 
@@ -93,13 +93,12 @@ func (l *Locks) Take(ctx context.Context, key, holder string, d time.Duration) (
 	if d < 0 || d > maxDuration {
 		return 0, false, l.fail("take", key, &lifecycle.ConfigError{Field: "d", Reason: "must be between 0 and 100 years"})
 	}
-	k, h, err := l.stored(key, holder)
-	if err != nil {
-		return 0, false, l.fail("take", key, err)
-	}
-	q := request{key: k, holder: h, duration: milliseconds(d)}
+	q := request{duration: milliseconds(d)}
 	var r row
 	err = l.store.update(ctx, func(t rows) (err error) {
+		if q.key, q.holder, err = l.stored(key, holder); err != nil {
+			return err
+		}
 		q.now = l.clock.wall()
 		r, ok, err = t.take(ctx, q)
 		return err
@@ -112,13 +111,15 @@ func (l *Locks) Take(ctx context.Context, key, holder string, d time.Duration) (
 	}
 	if q.duration == 0 {
 		l.mu.Lock()
-		l.pass(k)
+		l.pass(key)
 		l.mu.Unlock()
 	}
 	return r.generation, true, nil
 }
 
-// stored returns how a key and its holder are stored.
+// stored returns how a key and its holder are stored. It is called inside an
+// operation: while the Locks are paused, what hashes may be locked, and it is
+// for the pause to say what becomes of the call.
 func (l *Locks) stored(key, holder string) (k, h []byte, err error) {
 	k, h = []byte(key), []byte(holder)
 	if l.hash == nil {

@@ -20,7 +20,8 @@ func (l *Locks) Pause(ctx context.Context) error {
 	return err
 }
 
-// Resume opens the database again, as sqlite.DB.Resume does. It returns when
+// Resume opens the database again, as sqlite.DB.Resume does; where the file is
+// missing, it is made anew, as Open makes one that is damaged. It returns when
 // every lease that was held before was tried once. Those that somebody else
 // has now are waited for in the background; see Waiting.
 func (l *Locks) Resume(ctx context.Context) error {
@@ -100,6 +101,9 @@ func (l *Locks) beforeRelease(ctx context.Context, update func(context.Context, 
 	defer cancel()
 	err := update(bound, func(t rows) error {
 		for _, c := range claims {
+			if c.storedKey == nil { // it has never got so far
+				continue
+			}
 			if _, err := t.release(bound, c.storedKey, c.storedHolder, 0); err != nil {
 				return err
 			}

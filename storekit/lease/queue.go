@@ -10,15 +10,15 @@ import "slices"
 type turn chan struct{}
 
 // queue gives a place behind the others. l.mu is held.
-func (l *Locks) queue(key []byte) turn {
+func (l *Locks) queue(key string) turn {
 	t := make(turn)
-	l.queues[string(key)] = append(l.queues[string(key)], t)
+	l.queues[key] = append(l.queues[key], t)
 	return t
 }
 
 // unqueue gives the place up. Where its turn had come and was of no use, it is passed on. l.mu is held.
-func (l *Locks) unqueue(key []byte, t turn, used bool) {
-	q := l.queues[string(key)]
+func (l *Locks) unqueue(key string, t turn, used bool) {
+	q := l.queues[key]
 	i := slices.Index(q, t)
 	if i < 0 {
 		if !used {
@@ -30,17 +30,17 @@ func (l *Locks) unqueue(key []byte, t turn, used bool) {
 }
 
 // pass gives the turn to the first. l.mu is held.
-func (l *Locks) pass(key []byte) {
-	if q := l.queues[string(key)]; len(q) > 0 {
+func (l *Locks) pass(key string) {
+	if q := l.queues[key]; len(q) > 0 {
 		close(q[0])
 		l.setQueue(key, q[1:])
 	}
 }
 
-func (l *Locks) setQueue(key []byte, q []turn) {
+func (l *Locks) setQueue(key string, q []turn) {
 	if len(q) == 0 {
-		delete(l.queues, string(key))
+		delete(l.queues, key)
 		return
 	}
-	l.queues[string(key)] = q
+	l.queues[key] = q
 }

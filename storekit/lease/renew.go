@@ -228,7 +228,7 @@ func (l *Locks) did(j *job, began instant, now time.Duration) {
 	c := j.c
 	switch {
 	case j.what == releasing:
-		l.pass(c.storedKey)
+		l.pass(c.key)
 		if !c.held { // else it was taken anew
 			c.end(nil)
 		}
