@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // Backup writes a copy of the store's database to a new file at path, complete
@@ -15,9 +16,11 @@ import (
 // also a kill, no file is at path then. told, where it is not nil, is called
 // after every step, in pages.
 func (s *Store) Backup(ctx context.Context, path string, told func(Progress)) error {
-	ctx, done := s.yielding(ctx, "backup")
-	err := s.db.Backup(ctx, path, sqlite.BackupOptions{Progress: func(pages, total int) {
+	o := sqlite.BackupOptions{Progress: func(pages, total int) {
 		Progress{Operation: "backup", Done: int64(pages), Total: int64(total)}.to(told)
-	}})
-	return s.failed("backup", done(err))
+	}}
+	err := s.db.Read(lifecycle.WithLabel(ctx, "backup"), func(c *sqlite.Conn) error {
+		return s.yielding(ctx, func(ctx context.Context) error { return c.Backup(ctx, path, o) })
+	})
+	return s.failed("backup", err)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 )
 
 // CheckOptions says how thorough Check is.
@@ -46,48 +47,51 @@ const maxProblems = 100
 // *CheckError when it is not. It is one read operation, beside which others go
 // on. A Pause ends it at once, with lifecycle.ErrInterrupted.
 func (s *Store) Check(ctx context.Context, o CheckOptions) error {
-	ctx, done := s.yielding(ctx, "check")
-	return s.failed("check", done(s.check(ctx, o)))
+	return s.failed("check", s.check(lifecycle.WithLabel(ctx, "check"), o))
 }
 
 func (s *Store) check(ctx context.Context, o CheckOptions) error {
 	return s.db.View(ctx, func(c *sqlite.Conn) error {
-		found := &CheckError{}
-		Progress{Operation: "check", Step: "pages"}.to(o.Progress)
-		pragma := `PRAGMA integrity_check`
-		if o.Quick {
-			pragma = `PRAGMA quick_check`
-		}
-		err := c.Each(ctx, fmt.Sprintf(`%s(%d)`, pragma, maxProblems), func(r *sqlite.Row) error {
-			if line := fmt.Sprint(r.Value(0)); line != "ok" {
-				found.add(line)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		Progress{Operation: "check", Step: "foreign keys"}.to(o.Progress)
-		err = c.Each(ctx, `PRAGMA foreign_key_check`, func(r *sqlite.Row) error {
-			found.add(fmt.Sprintf("row %v of %v refers to a row of %v that is not there", r.Value(1), r.Value(0), r.Value(2)))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if o.Sealed && !s.secretIsNone() {
-			for i, col := range s.sealed {
-				p := Progress{Operation: "check", Step: col.String(), Number: i + 1, Of: len(s.sealed)}
-				if err := s.checkSealed(ctx, c, col, found, p, o.Progress); err != nil {
-					return err
-				}
-			}
-		}
-		if len(found.Problems) > 0 {
-			return found
+		return s.yielding(ctx, func(ctx context.Context) error { return s.look(ctx, c, o) })
+	})
+}
+
+func (s *Store) look(ctx context.Context, c *sqlite.Conn, o CheckOptions) error {
+	found := &CheckError{}
+	Progress{Operation: "check", Step: "pages"}.to(o.Progress)
+	pragma := `PRAGMA integrity_check`
+	if o.Quick {
+		pragma = `PRAGMA quick_check`
+	}
+	err := c.Each(ctx, fmt.Sprintf(`%s(%d)`, pragma, maxProblems), func(r *sqlite.Row) error {
+		if line := fmt.Sprint(r.Value(0)); line != "ok" {
+			found.add(line)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	Progress{Operation: "check", Step: "foreign keys"}.to(o.Progress)
+	err = c.Each(ctx, `PRAGMA foreign_key_check`, func(r *sqlite.Row) error {
+		found.add(fmt.Sprintf("row %v of %v refers to a row of %v that is not there", r.Value(1), r.Value(0), r.Value(2)))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if o.Sealed && !s.secretIsNone() {
+		for i, col := range s.sealed {
+			p := Progress{Operation: "check", Step: col.String(), Number: i + 1, Of: len(s.sealed)}
+			if err := s.checkSealed(ctx, c, col, found, p, o.Progress); err != nil {
+				return err
+			}
+		}
+	}
+	if len(found.Problems) > 0 {
+		return found
+	}
+	return nil
 }
 
 func (e *CheckError) add(problem string) {
@@ -97,9 +101,7 @@ func (e *CheckError) add(problem string) {
 }
 
 func (s *Store) secretIsNone() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.secret.None()
+	return s.secretNow().None()
 }
 
 // checkSealed opens every value of a column.
@@ -112,14 +114,16 @@ func (s *Store) checkSealed(ctx context.Context, c *sqlite.Conn, col SealedColum
 	if err != nil {
 		return err
 	}
-	var row, sealed, plain []byte
+	var plain []byte
 	err = c.Each(ctx, fmt.Sprintf(`SELECT %[1]s, %[2]s FROM %[3]s WHERE %[2]s IS NOT NULL`, col.row(), col.column(), col.table()), func(r *sqlite.Row) error {
-		if err := r.Scan(&row, &sealed); err != nil {
-			return err
+		v, err := col.read(r)
+		if err == nil {
+			if plain, err = cipher.Open(plain[:0], v.value, col.place(v.row)); err != nil {
+				err = fmt.Errorf("row %x: %w", v.row, err)
+			}
 		}
-		var err error
-		if plain, err = cipher.Open(plain[:0], sealed, col.place(row)); err != nil {
-			found.add(fmt.Sprintf("row %x: %v", row, err))
+		if err != nil {
+			found.add(err.Error())
 		}
 		if p.Done++; p.Done%every == 0 {
 			p.to(told)

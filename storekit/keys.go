@@ -26,14 +26,15 @@ type keyring struct {
 // where it is to be an encrypted one. Content that was there before is plain, and stays so.
 func (s *Store) establish(ctx context.Context, c *sqlite.Conn, empty bool) error {
 	var err error
+	with := s.secretNow()
 	switch {
-	case s.secret.None():
+	case with.None():
 		err = s.makeTables(ctx, c, nil)
 	case !empty:
 		err = secret.ErrSuperfluousSecret
 	default:
 		var cipher *secret.Cipher
-		cipher, err = secret.Create(ctx, s.secret, func(_, header []byte) error { return s.makeTables(ctx, c, header) })
+		cipher, err = secret.Create(ctx, with, func(_, header []byte) error { return s.makeTables(ctx, c, header) })
 		if err == nil {
 			s.use(cipher)
 		}
@@ -69,11 +70,7 @@ func (s *Store) makeTables(ctx context.Context, c *sqlite.Conn, header []byte) e
 
 // unlock checks the secret against the database, and gets the keys where they are not there.
 func (s *Store) unlock(ctx context.Context, c *sqlite.Conn) error {
-	header, err := meta(ctx, c, metaCipher)
-	if err != nil {
-		return err
-	}
-	needed, err := secret.Needed(header, s.secret)
+	header, with, needed, err := s.header(ctx, c)
 	if err != nil || !needed {
 		return err
 	}
@@ -84,7 +81,11 @@ func (s *Store) unlock(ctx context.Context, c *sqlite.Conn) error {
 		if cipher.Holds(header) {
 			return nil
 		}
-		err = cipher.Unlock(ctx, header, s.secret)
+		err = cipher.UnlockFrom(ctx, func() ([]byte, secret.Secret, error) {
+			var err error
+			header, with, _, err = s.header(ctx, c) // those that belong together
+			return header, with, err
+		})
 		if err == nil {
 			s.use(cipher)
 		}
@@ -93,11 +94,26 @@ func (s *Store) unlock(ctx context.Context, c *sqlite.Conn) error {
 		}
 	}
 	// The first life, or the database of another store that was accepted in the place of the old one.
-	if cipher, err = secret.Open(ctx, header, s.secret); err != nil {
+	if cipher, err = secret.Open(ctx, header, with); err != nil {
 		return err
 	}
 	s.use(cipher)
 	return nil
+}
+
+// header reads the cipher's header, and says whether it needs the secret that is returned with it.
+func (s *Store) header(ctx context.Context, c *sqlite.Conn) (header []byte, with secret.Secret, needed bool, err error) {
+	with = s.secretNow()
+	if header, err = meta(ctx, c, metaCipher); err == nil {
+		needed, err = secret.Needed(header, with)
+	}
+	return header, with, needed, err
+}
+
+func (s *Store) secretNow() secret.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.secret
 }
 
 func (s *Store) use(cipher *secret.Cipher) {
@@ -108,6 +124,9 @@ func (s *Store) use(cipher *secret.Cipher) {
 	_ = s.codec.Use(cipher) // it waits for one: there is a secret
 	if old != nil && old != cipher {
 		old.Forget()
+		if s.leases != nil {
+			s.leases.HashChanged()
+		}
 	}
 }
 
@@ -119,8 +138,6 @@ func (s *Store) observe(e lifecycle.Event) {
 		s.wipeKeys(errClosed)
 	case e.To == lifecycle.Paused && s.forget:
 		s.wipeKeys(errPaused)
-	case e.To == lifecycle.Active && s.group != nil:
-		s.restored()
 	}
 }
 
@@ -166,10 +183,24 @@ func (s *Store) encrypted() (*secret.Cipher, error) {
 	}
 }
 
-// saveHeader is the secret.Save of a store that is open.
-func (s *Store) saveHeader(ctx context.Context) secret.Save {
+// changing begins a change of the keys with an operation on the database: that
+// waits for a Resume, where it is the policy, or says that the store is paused or closed.
+func (s *Store) changing(ctx context.Context) (cipher *secret.Cipher, err error) {
+	if s.secretNow().None() {
+		return nil, ErrPlain
+	}
+	err = s.db.Read(ctx, func(*sqlite.Conn) (err error) {
+		cipher, err = s.encrypted()
+		return err
+	})
+	return cipher, err
+}
+
+// save makes a secret.Save of a transaction. It waits for no Resume: that would wait for the change to end.
+func (s *Store) save(ctx context.Context, fn func(c *sqlite.Conn, old, header []byte) error) secret.Save {
+	ctx = lifecycle.WithPolicy(ctx, lifecycle.Fail)
 	return func(old, header []byte) error {
-		return s.db.Update(ctx, func(c *sqlite.Conn) error { return replaceHeader(ctx, c, old, header) })
+		return s.db.Update(ctx, func(c *sqlite.Conn) error { return fn(c, old, header) })
 	}
 }
 
@@ -191,14 +222,18 @@ func (s *Store) ChangeSecret(ctx context.Context, old, next secret.Secret) error
 	if s.forget && !next.Asked() {
 		return s.failed("change the secret", fmt.Errorf("%w: with ForgetKeyOnPause it has to be one of secret.Ask", ErrConfig))
 	}
-	cipher, err := s.encrypted()
+	cipher, err := s.changing(ctx)
 	if err == nil {
-		err = cipher.ChangeSecret(ctx, old, next, s.saveHeader(ctx))
-	}
-	if err == nil {
-		s.mu.Lock()
-		s.secret = next
-		s.mu.Unlock()
+		save := s.save(ctx, func(c *sqlite.Conn, old, header []byte) error { return replaceHeader(ctx, c, old, header) })
+		err = cipher.ChangeSecret(ctx, old, next, func(old, header []byte) error {
+			err := save(old, header)
+			if err == nil { // before anybody reads the new header: unlock does when this has returned
+				s.mu.Lock()
+				s.secret = next
+				s.mu.Unlock()
+			}
+			return err
+		})
 	}
 	return s.failed("change the secret", err)
 }

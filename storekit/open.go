@@ -48,6 +48,8 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	s.assemble()
 	if s.State() == lifecycle.Active {
 		s.restored()
+	} else {
+		s.swap.intend(lifecycle.ErrPaused)
 	}
 	opened = true
 	return s, nil
@@ -59,6 +61,7 @@ func newStore(cfg Config) *Store {
 		s.timeout = lifecycle.DefaultTimeout
 	}
 	s.opened = cfg
+	s.rotating = make(turn, 1)
 	s.swap.init()
 	s.sealed = append([]SealedColumn{{"storekit_kv", "value", "row"}, {"storekit_kv", "name", "row"}}, cfg.Sealed...)
 	s.incremental = cfg.Database.IncrementalVacuum
@@ -117,7 +120,8 @@ func (s *Store) prepare(ctx context.Context, c *sqlite.Conn) error {
 	return err
 }
 
-// leasesSuffix is what the path of the leases' database ends with, behind the store's own.
+// leasesSuffix is what the path of the leases' database ends with, behind the
+// store's own without symbolic links: who comes by another link is kept out too.
 const leasesSuffix = "-leases"
 
 // leaseConfig is the configuration of the leases' database. It hashes what the
@@ -126,7 +130,7 @@ func (s *Store) leaseConfig(cfg Config) lease.Config {
 	d := cfg.Database
 	return lease.Config{
 		Database: sqlite.Config{
-			Engine: d.Engine, Path: s.db.Path() + leasesSuffix, Name: s.db.Name() + ": leases",
+			Engine: d.Engine, Path: s.realPath() + leasesSuffix, Name: s.db.Name() + ": leases",
 			Timeout: d.Timeout, Grace: d.Grace, WhenPaused: d.WhenPaused, StartPaused: d.StartPaused,
 			Verify: d.Verify, TrackHolders: d.TrackHolders, BusyTimeout: d.BusyTimeout,
 		},

@@ -33,12 +33,12 @@ const freeStep = 512
 // lifecycle.ErrInterrupted, or ErrPaused, and what it has done until then stays
 // done. A Vacuum that was ended has done nothing.
 func (s *Store) Optimize(ctx context.Context, o OptimizeOptions) error {
-	ctx, done := s.yielding(ctx, "optimize")
-	return s.failed("optimize", done(s.optimize(ctx, o)))
+	return s.failed("optimize", s.optimize(lifecycle.WithLabel(ctx, "optimize"), o))
 }
 
 func (s *Store) optimize(ctx context.Context, o OptimizeOptions) error {
-	err := s.write(ctx, func(c *sqlite.Conn) error { return c.ExecScript(ctx, `PRAGMA optimize`) })
+	err := s.write(ctx, func(ctx context.Context, c *sqlite.Conn) error { return c.ExecScript(ctx, `PRAGMA optimize`) })
+	ctx = lifecycle.WithPolicy(ctx, lifecycle.Fail) // it has begun: a pause ends it
 	switch {
 	case err != nil:
 		return err
@@ -51,18 +51,21 @@ func (s *Store) optimize(ctx context.Context, o OptimizeOptions) error {
 		return err
 	}
 	// Somebody who reads keeps it from being cut, which is no fault: the next one does it.
-	return s.write(ctx, func(c *sqlite.Conn) error {
+	return s.write(ctx, func(ctx context.Context, c *sqlite.Conn) error {
 		return c.Each(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`, func(*sqlite.Row) error { return nil })
 	})
 }
 
-func (s *Store) write(ctx context.Context, fn func(*sqlite.Conn) error) error {
-	return s.db.Write(ctx, fn)
+// write is one operation, which a pause ends at once.
+func (s *Store) write(ctx context.Context, fn func(context.Context, *sqlite.Conn) error) error {
+	return s.db.Write(ctx, func(c *sqlite.Conn) error {
+		return s.yielding(ctx, func(ctx context.Context) error { return fn(ctx, c) })
+	})
 }
 
 // vacuum builds the database anew. What SQLite does meanwhile cannot be seen.
 func (s *Store) vacuum(ctx context.Context, told func(Progress)) error {
-	return s.write(ctx, func(c *sqlite.Conn) error {
+	return s.write(ctx, func(ctx context.Context, c *sqlite.Conn) error {
 		before, err := pages(ctx, c)
 		if err != nil {
 			return err
@@ -87,7 +90,7 @@ func (s *Store) vacuum(ctx context.Context, told func(Progress)) error {
 func (s *Store) giveBack(ctx context.Context, told func(Progress)) error {
 	p := Progress{Operation: "optimize"}
 	for more := true; more; p.to(told) {
-		err := s.write(ctx, func(c *sqlite.Conn) error {
+		err := s.write(ctx, func(ctx context.Context, c *sqlite.Conn) error {
 			var mode, before, after int64
 			err := errors.Join(c.QueryRow(ctx, `PRAGMA auto_vacuum`).Scan(&mode), c.QueryRow(ctx, `PRAGMA freelist_count`).Scan(&before))
 			if err != nil {
@@ -114,28 +117,4 @@ func (s *Store) giveBack(ctx context.Context, told func(Progress)) error {
 		}
 	}
 	return nil
-}
-
-// yielding returns a context that ends when a pause begins, for work that has
-// no claim to the grace that a pause gives: it can be repeated. done makes of
-// the error what the caller is to know.
-func (s *Store) yielding(ctx context.Context, label string) (_ context.Context, done func(error) error) {
-	began := s.db.PauseBegan()
-	ctx, cancel := context.WithCancelCause(lifecycle.WithLabel(ctx, label))
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-began:
-			cancel(lifecycle.ErrInterrupted)
-		case <-over:
-		}
-	}()
-	return ctx, func(err error) error {
-		close(over)
-		if err != nil && errors.Is(context.Cause(ctx), lifecycle.ErrInterrupted) && !errors.Is(err, lifecycle.ErrInterrupted) && !errors.Is(err, lifecycle.ErrPaused) {
-			err = fmt.Errorf("%w: %w", lifecycle.ErrInterrupted, err)
-		}
-		cancel(nil)
-		return err
-	}
 }

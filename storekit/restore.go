@@ -27,7 +27,8 @@ type RestoreOptions struct {
 	// new device. Otherwise the error matches ErrOtherStore.
 	OtherStore bool
 
-	// Progress, where it is not nil, is told how far the copying is, in bytes.
+	// Progress, where it is not nil, is told how far the copying is, in bytes. A
+	// Pause waits for it, so it must not wait for a Pause.
 	Progress func(Progress)
 }
 
@@ -35,9 +36,10 @@ var (
 	// ErrOtherStore is returned by Restore when the backup is that of another store.
 	ErrOtherStore = errors.New("the backup is that of another store")
 
-	// ErrNotSelfContained is returned by Restore when a log lies beside the
-	// backup: it is a copy of files, not a backup, and may lack what is in the log.
-	ErrNotSelfContained = errors.New("the backup has a log (-wal) beside it")
+	// ErrNotSelfContained is returned by Restore when a log or a journal lies
+	// beside the backup: it is a copy of files, not a backup. It may lack what is
+	// in the log, or have what the journal would undo.
+	ErrNotSelfContained = errors.New("the backup has a log (-wal) or a journal beside it")
 )
 
 // What Restore puts beside the database.
@@ -55,37 +57,117 @@ const (
 // Up to the moment when the files change places, an error, a Pause or a Resume
 // of somebody else, or a kill leaves the store as it was; after it the new
 // content is there, whole. Somebody who pauses the store meanwhile finds it
-// paused at the end. Another process that has the database open keeps it from
+// paused: while the copy is made and looked at, his Pause ends that, and waits
+// for it, and Restore returns lifecycle.ErrPaused. Where the database was that of another store, the
+// leases of an encrypted store end, with lease.ErrLost: their names are hashed
+// with other keys. Another process that has the database open keeps it from
 // being replaced: sqlite.ErrInUse.
 func (s *Store) Restore(ctx context.Context, path string, o RestoreOptions) error {
 	return s.failed("restore", s.restore(ctx, path, o))
 }
 
 func (s *Store) restore(ctx context.Context, path string, o RestoreOptions) error {
-	if s.State() != lifecycle.Active {
-		return lifecycle.ErrPaused
+	// Whoever finds the store paused or closed is told so, whoever else restores it.
+	if err := s.db.Read(ctx, func(*sqlite.Conn) error { return nil }); err != nil {
+		return err
 	}
-	s.swap.one.Lock()
-	defer s.swap.one.Unlock()
+	if err := s.swap.one.take(ctx); err != nil {
+		return err
+	}
+	defer s.swap.one.give()
 	database := s.realPath()
 	fresh := database + restoreNew
 	defer discard(fresh)
-	if err := s.copyBackup(ctx, path, fresh, o.Progress); err != nil {
+	number, err := s.makeCopy(ctx, path, fresh, o)
+	if err != nil {
 		return err
 	}
-	if err := s.admit(ctx, fresh, o); err != nil {
-		return err
+	return s.putInPlace(ctx, number, fresh, database+restoreOld)
+}
+
+// preparation is what a Restore does before it pauses the store itself: a pause
+// of somebody else ends it, and waits for it.
+type preparation struct {
+	ctx     context.Context // ends when a pause begins
+	own     []byte          // the store's identity
+	number  uint64          // of what somebody wanted last, before it began
+	release func()
+}
+
+// begin begins a preparation inside an operation of the database: so it belongs
+// to one life of it, and the pause that ends this life knows of it.
+func (s *Store) begin(ctx context.Context) (p *preparation, err error) {
+	err = s.db.View(ctx, func(c *sqlite.Conn) error {
+		own, err := identity(ctx, c)
+		if err != nil {
+			return err
+		}
+		number, wants := s.swap.intent()
+		if wants != nil { // the jobs are being stopped already
+			return wants
+		}
+		during, stop := s.untilPause(ctx)
+		over := s.swap.preparing()
+		p = &preparation{during, own, number, func() { stop(); over() }}
+		return nil
+	})
+	if err != nil && p != nil {
+		p.release()
 	}
-	return s.putInPlace(ctx, fresh, database+restoreOld)
+	return p, err
+}
+
+// makeCopy makes the copy, and finds that the store can take it. On an error nothing of it is left.
+func (s *Store) makeCopy(ctx context.Context, path, fresh string, o RestoreOptions) (number uint64, err error) {
+	p, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer p.release() // when the copy is gone
+	made := false
+	defer func() { // also where Progress panics
+		if !made {
+			discard(fresh)
+		}
+	}()
+	err = s.copyBackup(p.ctx, path, fresh, o.Progress)
+	if err == nil {
+		err = s.admit(p.ctx, fresh, p.own, o)
+	}
+	if err != nil && errors.Is(context.Cause(p.ctx), lifecycle.ErrInterrupted) {
+		why := s.swap.still(p.number)
+		if why == nil {
+			why = lifecycle.ErrPaused
+		}
+		err = fmt.Errorf("%w, and it was %w: %w", why, lifecycle.ErrInterrupted, err)
+	}
+	made = err == nil
+	return p.number, err
 }
 
 // realPath is the database's path without symbolic links: beside the file
-// itself, not beside a link to it, is where it can be replaced.
-func (s *Store) realPath() string {
-	if real, err := filepath.EvalSymlinks(s.db.Path()); err == nil {
-		return real
+// itself, not beside a link to it, is where its log lies and where it can be replaced.
+func (s *Store) realPath() string { return resolved(s.db.Path()) }
+
+// resolved follows symbolic links, also those to a file that is not there yet.
+func resolved(path string) string {
+	for range 40 { // as many as systems follow
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
 	}
-	return s.db.Path()
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
 }
 
 // discard removes a copy, and what SQLite has left beside it.
@@ -111,8 +193,10 @@ func (s *Store) copyBackup(ctx context.Context, from, to string, told func(Progr
 	if held, err := sqlite.HeldBySelf(ctx, from); err == nil && held.Err() != nil {
 		return fmt.Errorf("%w: this process has %s open", sqlite.ErrInUse, from)
 	}
-	if log, err := os.Stat(from + "-wal"); err == nil && log.Size() > 0 {
-		return fmt.Errorf("%w: %s", ErrNotSelfContained, from)
+	for _, side := range []string{"-wal", "-journal"} {
+		if log, err := os.Stat(from + side); err == nil && log.Size() > 0 {
+			return fmt.Errorf("%w: %s", ErrNotSelfContained, from+side)
+		}
 	}
 	src, err := os.Open(from)
 	if err != nil {
@@ -128,8 +212,8 @@ func (s *Store) copyBackup(ctx context.Context, from, to string, told func(Progr
 	p := Progress{Operation: "restore", Step: "copy", Total: info.Size()}
 	buf := make([]byte, 1<<20)
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		n, err := src.Read(buf)
 		if _, err := dst.Write(buf[:n]); err != nil {
@@ -148,11 +232,7 @@ func (s *Store) copyBackup(ctx context.Context, from, to string, told func(Progr
 
 // admit opens the copy as the store would, in a place of its own: what the store
 // would refuse is refused before anything of the store is touched.
-func (s *Store) admit(ctx context.Context, path string, o RestoreOptions) (err error) {
-	own, err := s.identity(ctx)
-	if err != nil {
-		return err
-	}
+func (s *Store) admit(ctx context.Context, path string, own []byte, o RestoreOptions) (err error) {
 	cfg := s.opened
 	cfg.Database.Path, cfg.Database.Dir, cfg.Database.Name = path, "", s.db.Name()+": copy"
 	cfg.Database.Attach, cfg.Database.Observer = nil, nil
@@ -168,7 +248,11 @@ func (s *Store) admit(ctx context.Context, path string, o RestoreOptions) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, copied.Close(context.WithoutCancel(ctx))) }()
-	theirs, err := copied.identity(ctx)
+	var theirs []byte
+	err = copied.db.View(ctx, func(c *sqlite.Conn) (err error) {
+		theirs, err = identity(ctx, c)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -184,33 +268,32 @@ func (s *Store) admit(ctx context.Context, path string, o RestoreOptions) (err e
 	return copied.ChangeSecret(ctx, o.Secret, s.secretNow())
 }
 
-func (s *Store) secretNow() secret.Secret {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.secret
-}
-
 // identity is the random one that the driver gives a database when it makes it, empty where it has none.
-func (s *Store) identity(ctx context.Context) (id []byte, err error) {
-	err = s.db.View(ctx, func(c *sqlite.Conn) error {
-		var has bool
-		if err := c.QueryRow(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'quiesce_identity'`).Scan(&has); err != nil || !has {
-			return err
-		}
-		return c.QueryRow(ctx, `SELECT id FROM quiesce_identity`).Scan(&id)
-	})
+func identity(ctx context.Context, c *sqlite.Conn) (id []byte, err error) {
+	var has bool
+	if err := c.QueryRow(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'quiesce_identity'`).Scan(&has); err != nil || !has {
+		return nil, err
+	}
+	err = c.QueryRow(ctx, `SELECT id FROM quiesce_identity`).Scan(&id)
 	return id, err
 }
 
 // putInPlace pauses the store and lets the copy take the database's place.
-func (s *Store) putInPlace(ctx context.Context, fresh, old string) error {
-	wanted := s.swap.intents.Load()
+func (s *Store) putInPlace(ctx context.Context, number uint64, fresh, old string) error {
+	if err := s.swap.still(number); err != nil {
+		return err
+	}
 	err := s.pauseFor(ctx)
 	if err == nil {
-		err = s.swap.during(ctx, func() error { return s.exchange(ctx, fresh, old) })
+		err = s.swap.during(ctx, func() error {
+			if err := s.swap.still(number); err != nil {
+				return err
+			}
+			return s.exchange(ctx, fresh, old)
+		})
 	}
 	replaced := err == nil
-	if s.swap.intents.Load() != wanted { // somebody has said since what he wants
+	if s.swap.still(number) != nil { // somebody has said since what he wants
 		return err
 	}
 	resumed := s.resumeAfter(ctx)
@@ -238,7 +321,7 @@ func (s *Store) putBack(ctx context.Context, old string) error {
 	if err := s.swap.during(ctx, func() error { return s.exchange(ctx, old, "") }); err != nil {
 		return err
 	}
-	return s.group.Resume(ctx)
+	return s.resume(ctx)
 }
 
 func (s *Store) pauseFor(ctx context.Context) error {
@@ -250,13 +333,20 @@ func (s *Store) pauseFor(ctx context.Context) error {
 func (s *Store) resumeAfter(ctx context.Context) error {
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx)) // whoever gives up waiting does not want it to stay paused
 	defer cancel()
-	return s.group.Resume(ctx)
+	return s.resume(ctx)
 }
 
-// restored removes the old file when the new one has opened. One that a kill
-// has left is removed by the next Open, or Resume.
+// restored removes the old file when the store has resumed with the new one. One
+// that a kill has left is removed by the next Open, or Resume. Where a
+// Restore is at the files just now, it is that one's.
 func (s *Store) restored() {
-	if s.swap.kept.Swap(false) {
+	select {
+	case s.swap.busy <- struct{}{}:
+	default:
+		return
+	}
+	defer s.swap.busy.give()
+	if s.State() == lifecycle.Active && s.group.State() == lifecycle.Active && s.swap.kept.Swap(false) {
 		_ = os.Remove(s.realPath() + restoreOld) // it is in nobody's way
 	}
 }

@@ -32,9 +32,9 @@ func (s *Store) Size(ctx context.Context) (Size, error) {
 		path string
 		to   *int64
 	}{
-		{s.db.Path() + "-wal", &size.Log},
-		{s.db.Path() + leasesSuffix, &size.Leases},
-		{s.db.Path() + leasesSuffix + "-wal", &size.Leases},
+		{s.realPath() + "-wal", &size.Log},
+		{s.realPath() + leasesSuffix, &size.Leases},
+		{s.realPath() + leasesSuffix + "-wal", &size.Leases},
 	} {
 		info, statErr := os.Stat(f.path)
 		switch {

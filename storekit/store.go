@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -16,6 +15,7 @@ import (
 	"github.com/quiesce-go/quiesce/storekit/job"
 	"github.com/quiesce-go/quiesce/storekit/kv"
 	"github.com/quiesce-go/quiesce/storekit/lease"
+	"github.com/quiesce-go/quiesce/storekit/secret"
 )
 
 // Store is a database with everything that a store of an author's own needs. It
@@ -37,7 +37,7 @@ type Store struct {
 	timeout     time.Duration
 	incremental bool // Database.IncrementalVacuum
 
-	rotating sync.Mutex
+	rotating turn
 	swap     swap
 	opened   Config // what Open was given
 }
@@ -54,8 +54,9 @@ func (s *Store) assemble() {
 		parts = append(parts, s.leases)
 		ends = append(ends, closing(s.leases.Close))
 	}
-	s.group = lifecycle.GroupConfig{Name: s.db.Name()}.Sequence(append(parts, s.db, s.swap.member())...)
-	s.ending = lifecycle.GroupConfig{Name: s.db.Name()}.Sequence(append(ends, closing(s.db.Close))...)
+	s.swap.name = s.db.Name()
+	s.group = lifecycle.GroupConfig{Name: s.db.Name(), RollbackResume: true, RollbackTimeout: s.timeout}.Sequence(append(parts, s.db, s.swap.member())...)
+	s.ending = lifecycle.GroupConfig{Name: s.db.Name()}.Sequence(append(ends, closing(s.db.Close), s.swap.member())...)
 }
 
 // View calls fn with a reader inside one read transaction, as sqlite.DB.View does.
@@ -95,14 +96,18 @@ func (s *Store) Leases() *lease.Locks { return s.leases }
 
 // Pause stops the jobs, releases the leases, and gives back the database, as
 // lifecycle.Connections.Pause does; until the jobs have stopped, the store
-// accepts work. A Pause that returns an error has told the database all the
+// accepts work. A Restore that prepares its copy is ended, and waited for. A Pause that returns an error has told the database all the
 // same: work is refused. Where ctx has no deadline, Database.Timeout bounds all of it.
 // With ForgetKeyOnPause the keys are wiped when it returns nil.
 func (s *Store) Pause(ctx context.Context) error {
-	s.swap.intents.Add(1)
+	undo := s.swap.intend(lifecycle.ErrPaused)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.tell(ctx, s.group)
+	err := s.tell(ctx, s.group)
+	if errors.Is(err, lifecycle.ErrNested) {
+		undo()
+	}
+	return err
 }
 
 // tell pauses a group. It returns when the database has been told, which
@@ -130,20 +135,35 @@ func (s *Store) tell(ctx context.Context, group *lifecycle.Group) error {
 
 // Resume opens the database again, as lifecycle.Connections.Resume does, checks
 // the secret, migrates what it finds, takes the leases again and starts the
-// jobs. It returns what Open returns. A failure leaves the store paused.
+// jobs. It returns what Open returns. A failure of any part leaves the store paused: what had
+// resumed is paused again, and the error matches lifecycle.ErrRolledBack where that was done in time.
+// Where ctx has no deadline, Database.Timeout bounds all of it, migrations
+// included: one that takes longer needs a Resume with a deadline of its own.
 func (s *Store) Resume(ctx context.Context) error {
-	s.swap.intents.Add(1)
+	s.swap.intend(nil)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.group.Resume(ctx)
+	return s.resume(ctx)
+}
+
+func (s *Store) resume(ctx context.Context) error {
+	err := s.group.Resume(ctx)
+	if err == nil {
+		s.restored()
+	}
+	return err
 }
 
 // Close is Pause for good. It wipes the keys.
 func (s *Store) Close(ctx context.Context) error {
-	s.swap.intents.Add(1)
+	undo := s.swap.intend(lifecycle.ErrClosed)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.tell(ctx, s.ending)
+	err := s.tell(ctx, s.ending)
+	if errors.Is(err, lifecycle.ErrNested) {
+		undo()
+	}
+	return err
 }
 
 // Wipe closes the store and deletes it, with everything beside it. Another
@@ -196,10 +216,18 @@ func (s *Store) Name() string { return s.db.Name() }
 // Path returns the absolute path of the database file.
 func (s *Store) Path() string { return s.db.Path() }
 
-// failed names the store and the operation that err comes from.
+// failed names the store and the operation that err comes from. Keys that are
+// not there are those of a store that is not active, or was not meanwhile.
 func (s *Store) failed(op string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, secret.ErrLocked) && !errors.Is(err, lifecycle.ErrPaused) && !errors.Is(err, lifecycle.ErrClosed) {
+		why := errPaused
+		if s.State() == lifecycle.Closed {
+			why = errClosed
+		}
+		err = fmt.Errorf("%w: %w", why, err)
 	}
 	return fmt.Errorf("%s: %s: %w", s.db.Name(), op, err)
 }
