@@ -334,20 +334,27 @@ func (r *roomApply) redact() error {
 		if err != nil {
 			return err
 		}
-		if !found || IsRedacted(e.Raw) {
-			continue
+		if found && !IsRedacted(e.Raw) {
+			if e.Raw, err = Redact(version, e.Raw, redactions[evt]); err != nil {
+				return inRoom(err, r.room, evt)
+			}
+			if err := r.putEvent(e); err != nil {
+				return err
+			}
+			if e.Type == event.StateMember.Type {
+				put(&r.redacted, id.UserID(e.StateKey), true)
+			}
 		}
-		if e.Raw, err = Redact(version, e.Raw, redactions[evt]); err != nil {
-			return inRoom(err, r.room, evt)
-		}
-		if err := r.putEvent(e); err != nil {
+		// The event may be there no more, and what came from it still.
+		users, err := r.tx.ProfilesFrom(r.room, evt)
+		if err != nil {
 			return err
 		}
-		if e.Type == event.StateMember.Type {
-			put(&r.redacted, id.UserID(e.StateKey), true)
-		}
-		if err := r.redactProfile(e, evt); err != nil {
-			return err
+		slices.Sort(users)
+		for _, user := range users {
+			if err := r.redactProfile(user); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -366,13 +373,10 @@ func (r *roomApply) version() (id.RoomVersion, error) {
 }
 
 // redactProfile takes out of a profile what was redacted of the event that it came from.
-func (r *roomApply) redactProfile(e StateEvent, evt id.EventID) error {
-	if e.Type != event.StateMember.Type {
-		return nil
-	}
-	user := id.UserID(e.StateKey)
+func (r *roomApply) redactProfile(user id.UserID) error {
+	put(&r.redacted, user, true)
 	p, found, err := r.tx.Profile(r.room, user)
-	if err != nil || !found || p.EventID != evt {
+	if err != nil || !found || p.Redacted {
 		return err
 	}
 	p.Content, p.Redacted = event.MemberEventContent{Membership: p.Content.Membership}, true

@@ -287,6 +287,42 @@ func TestARedactionReachesEverythingThatCameFromTheEvent(t *testing.T) {
 	}
 }
 
+// The profile is what is left of the user's own word when the event that it came from has been replaced, by his leaving for example.
+func TestARedactionReachesTheProfileAlsoWhereTheEventWasReplaced(t *testing.T) {
+	f := newFixture(t)
+	f.save(func(c *state.Changes) {
+		u := c.Update(room)
+		u.State, u.Heroes, u.Joined = state.Joined, []state.Hero{{User: "@a:x"}}, ptr[int64](1)
+		for user, from := range map[id.UserID]id.EventID{"@a:x": "$1", "@b:x": "$b"} {
+			f.must(c.AddState(room, raw("m.room.member", string(user), from, user, `{"membership":"join","displayname":"Secret"}`)))
+			c.AddProfile(room, user, state.Profile{EventID: from, Content: event.MemberEventContent{Membership: "join", Displayname: "Secret"}})
+		}
+		c.AddProfile(other, "@a:x", state.Profile{EventID: "$1", Content: event.MemberEventContent{Membership: "join", Displayname: "Other"}})
+	})
+	f.save(func(c *state.Changes) {
+		f.must(c.AddState(room, raw("m.room.member", "@a:x", "$2", "@a:x", `{"membership":"leave"}`)))
+	})
+	f.save(func(c *state.Changes) {
+		f.must(c.AddRedaction(room, json.RawMessage(`{"type":"m.room.redaction","event_id":"$r","redacts":"$1","content":{}}`)))
+	})
+	profile := func(room id.RoomID, user id.UserID) string {
+		p, found, err := f.Profile(f.ctx, room, user)
+		f.must(err)
+		return fmt.Sprintf("%t %t %s %s %s", found, p.Redacted, p.EventID, p.Content.Membership, p.Content.Displayname)
+	}
+	f.want("the profile", profile(room, "@a:x"), "true true $1 join ")
+	f.want("that of another user", profile(room, "@b:x"), "true false $b join Secret")
+	f.want("that in another room", profile(other, "@a:x"), "true false $1 join Other")
+	f.want("the member, of whom nothing was redacted", f.memberOf(room, "@a:x"), "leave ")
+	f.want("how the room calls who was there", f.info(room).Summary.Heroes[0].Name, "")
+
+	// Whoever speaks of him next: the name is gone.
+	f.save(func(c *state.Changes) {
+		f.must(c.AddState(room, raw("m.room.member", "@a:x", "$3", "@b:x", `{"membership":"invite"}`)))
+	})
+	f.want("who has the name", f.named(room, "Secret"), "[@b:x]")
+}
+
 func TestARedactionWorksOnWhatCameWithItAndOnlyOnce(t *testing.T) {
 	f := newFixture(t)
 	first := json.RawMessage(`{"type":"m.room.redaction","event_id":"$r1","content":{"redacts":"$n"}}`)

@@ -27,8 +27,8 @@ import (
 //  6. Receipts, each of which replaces that of the same user, type and thread, whatever its time.
 //  7. Redactions: the state event of the room that has the id, and is not stripped, is replaced by
 //     what is left of it (Redact, by the rules of the room's version), also where it
-//     came in this same Changes. So the member, the room's information and, if it came from this event, the profile
-//     follow. Ids of unknown events, and of events that are redacted already, are passed over. What cannot be
+//     came in this same Changes. So the member and the room's information follow; and a profile that came from the
+//     event does, also where another event has replaced that one. Ids of unknown events, and of events that are redacted already, are passed over. What cannot be
 //     redacted is a *RedactionError, and nothing of the Changes is stored.
 //  8. AmbiguityMaps: the users that were given for these names are replaced. No users: the entry is removed.
 //  9. The RoomInfo, unless it was given whole: RoomInfo.Apply brings it up to date

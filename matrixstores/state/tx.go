@@ -55,6 +55,9 @@ type Tx interface {
 	DeleteProfile(room id.RoomID, user id.UserID) error
 	Profile(room id.RoomID, user id.UserID) (p Profile, found bool, err error)
 
+	// ProfilesFrom returns the users whose profiles in a room came from an event (Profile.EventID), in any order. None come from one without an id.
+	ProfilesFrom(room id.RoomID, event id.EventID) ([]id.UserID, error)
+
 	// PutReceipt replaces the receipt of the same user, type and thread.
 	PutReceipt(room id.RoomID, r Receipt) error
 

@@ -119,14 +119,16 @@ CREATE INDEX member_name ON member (room, name) WHERE name IS NOT NULL;
 CREATE INDEX member_user ON member (user, membership, n);
 
 CREATE TABLE profile (
-	n    INTEGER PRIMARY KEY,
-	room INTEGER NOT NULL,
-	user BLOB    NOT NULL, -- the id | its hash
-	row  BLOB,
-	data BLOB    NOT NULL, -- the profile as JSON | sealed
+	n     INTEGER PRIMARY KEY,
+	room  INTEGER NOT NULL,
+	user  BLOB    NOT NULL, -- the id | its hash
+	event BLOB,             -- the id of the event that it came from | its hash; NULL: it has none
+	row   BLOB,
+	data  BLOB    NOT NULL, -- user and profile as JSON | sealed
 	UNIQUE (room, user)
 ) STRICT;
 CREATE UNIQUE INDEX profile_row ON profile (row) WHERE row IS NOT NULL;
+CREATE INDEX profile_event ON profile (room, event) WHERE event IS NOT NULL;
 
 CREATE TABLE receipt (
 	n      INTEGER PRIMARY KEY,

@@ -147,6 +147,15 @@ func (t tx) Profile(room id.RoomID, user id.UserID) (state.Profile, bool, error)
 	return p, found, nil
 }
 
+func (t tx) ProfilesFrom(room id.RoomID, evt id.EventID) (users []id.UserID, err error) {
+	for k, p := range t.profiles {
+		if k.room == string(room) && evt != "" && p.EventID == evt {
+			users = append(users, id.UserID(k.key))
+		}
+	}
+	return users, nil
+}
+
 func (t tx) PutReceipt(room id.RoomID, r state.Receipt) error {
 	t.receipts[receiptKey{room, r.User, r.Type, r.Thread}] = r
 	return nil
