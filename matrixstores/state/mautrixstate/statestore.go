@@ -474,14 +474,16 @@ func (a *Adapter) IsEncrypted(ctx context.Context, room id.RoomID) (bool, error)
 }
 
 // encryption reads how a room is encrypted. An event that says nothing of it, because it was redacted for example, cannot make a room
-// another one that was encrypted: what the room's information remembers counts then.
+// another one that was encrypted, nor can one that is gone with the room's state: what the room's information remembers counts then.
 func (v view) encryption(ctx context.Context, room id.RoomID) (*event.EncryptionEventContent, error) {
 	e, err := v.stateEvent(ctx, room, event.StateEncryption.Type, "")
-	if err != nil || e == nil {
+	if err != nil {
 		return nil, err
 	}
-	if content, err := (state.Typed[event.EncryptionEventContent]{StateEvent: *e}).Content(); err == nil && content.Algorithm != "" {
-		return content, nil
+	if e != nil {
+		if content, err := (state.Typed[event.EncryptionEventContent]{StateEvent: *e}).Content(); err == nil && content.Algorithm != "" {
+			return content, nil
+		}
 	}
 	info, err := v.store.RoomInfo(ctx, room)
 	if err != nil || info == nil {
