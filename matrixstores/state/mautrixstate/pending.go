@@ -182,20 +182,28 @@ func (v view) roomsOf(ctx context.Context, user id.UserID) ([]id.RoomID, error) 
 		slices.Collect(maps.Keys(v.p.changes.Updates)), slices.Collect(maps.Keys(v.p.changes.RemoveMembers)))
 	v.p.mu.RUnlock()
 	slices.Sort(touched)
+	listed := make(map[id.RoomID]bool, len(rooms))
+	for _, room := range rooms {
+		listed[room] = true
+	}
+	gone := make(map[id.RoomID]bool)
 	for _, room := range slices.Compact(touched) {
+		// Where nothing of the user is pending, and the store has not listed the room, it need not be asked: he is not there.
+		if !listed[room] && v.event(room, event.StateMember.Type, string(user)) == nil {
+			continue
+		}
 		m, err := v.member(ctx, room, user)
 		if err != nil {
 			return nil, err
 		}
-		at := slices.Index(rooms, room)
 		switch in := m != nil && state.Active.Has(m.Membership); {
-		case in && at < 0:
+		case in && !listed[room]:
 			rooms = append(rooms, room)
-		case !in && at >= 0:
-			rooms = slices.Delete(rooms, at, at+1)
+		case !in && listed[room]:
+			gone[room] = true
 		}
 	}
-	return rooms, nil
+	return slices.DeleteFunc(rooms, func(room id.RoomID) bool { return gone[room] }), nil
 }
 
 // membersKnown says whether all members of a room were fetched, and whether there is any information about the room.

@@ -1,13 +1,18 @@
 package mautrixstate_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/matrixstores/state"
+	"github.com/quiesce-go/quiesce/matrixstores/state/mautrixstate"
 )
 
 // save stores a Changes past the Adapter.
@@ -49,4 +54,66 @@ func TestARoomThatWasEncryptedIsSoAlsoWhereItsStateIsGone(t *testing.T) {
 	shared, err := f.FindSharedRooms(f.ctx, "@a:x")
 	f.must(err)
 	f.want("the encrypted rooms that both are in", shared, "[!r]")
+}
+
+// TestSharedRoomsAmidABigResponseAreFoundWithoutLookingAtEachOfItsRooms: of a response of many rooms a handler asks for those that it shares with a user, as it
+// does for each device list that has changed. The store is asked about the rooms in which the user is, and about no other.
+func TestSharedRoomsAmidABigResponseAreFoundWithoutLookingAtEachOfItsRooms(t *testing.T) {
+	f := newFixture(t)
+	syncer := mautrixstate.NewSyncer(f.Adapter, mautrixstate.SyncerOptions{})
+	asked := map[string]int{}
+	counting := false
+	fail := f.store.Fail
+	f.store.Fail = func(ctx context.Context, operation string) error { // called by the one goroutine that processes
+		if counting {
+			asked[operation]++
+		}
+		return fail(ctx, operation)
+	}
+	enc := `{"type":"m.room.encryption","state_key":"","event_id":"$e","sender":"@a:x","content":{"algorithm":"m.megolm.v1.aes-sha2"}}`
+	member := func(user id.UserID, membership string) string {
+		return fmt.Sprintf(`{"type":"m.room.member","state_key":%q,"event_id":"$m%[1]s","sender":%[1]q,"content":{"membership":%q}}`, user, membership)
+	}
+	const many = 500
+	f.save(func(c *state.Changes) {
+		for _, r := range []id.RoomID{"!stays", "!leaves", "!untouched", "!5"} {
+			c.Update(r).State = state.Joined
+			f.must(c.AddState(r, []byte(member("@a:x", "join"))))
+			f.must(c.AddState(r, []byte(enc)))
+		}
+	})
+	join := map[string]any{}
+	add := func(r string, events ...string) {
+		raw := make([]json.RawMessage, len(events))
+		for i, e := range events {
+			raw[i] = json.RawMessage(e)
+		}
+		join[r] = map[string]any{"state": map[string]any{"events": raw}}
+	}
+	for i := range many {
+		add(fmt.Sprintf("!%d", i), enc, member("@b:x", "join"))
+	}
+	add("!stays", member("@b:x", "join"))
+	add("!leaves", member("@a:x", "leave"))
+	add("!comes", enc, member("@a:x", "invite"))
+	text, err := json.Marshal(map[string]any{"next_batch": "1", "rooms": map[string]any{"join": join}})
+	f.must(err)
+	var shared []id.RoomID
+	syncer.OnSync(func(ctx context.Context, _ *mautrix.RespSync, _ string) bool {
+		counting = true
+		shared, err = f.FindSharedRooms(ctx, "@a:x")
+		counting = false
+		return true
+	})
+	f.must(syncer.ProcessResponse(f.ctx, response(t, string(text)), ""))
+	f.must(err)
+	slices.Sort(shared)
+	f.want("the shared rooms", shared, "[!5 !comes !stays !untouched]")
+	total := 0
+	for _, n := range asked {
+		total += n
+	}
+	if total == 0 || total > 30 {
+		t.Errorf("the store was asked %d times, of %d rooms of which 5 matter: %v", total, many, asked)
+	}
 }
