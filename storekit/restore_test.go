@@ -140,6 +140,11 @@ func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
 				must(t, os.WriteFile(path+"-wal", []byte("log"), 0o600))
 				return path
 			}, storekit.RestoreOptions{}, storekit.ErrNotSelfContained},
+			{"a file with a journal", func(t *testing.T, s *storekit.Store) string {
+				path := backup(t, s)
+				must(t, os.WriteFile(path+"-journal", []byte("journal"), 0o600))
+				return path
+			}, storekit.RestoreOptions{}, storekit.ErrNotSelfContained},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				cfg := sealed(config(t, engine))
