@@ -212,7 +212,7 @@ func (s StateData) StateEvents(ctx context.Context, room id.RoomID, eventType st
 // StateEventsForKeys returns the events of a type with these state keys; see state.StateEvents.
 func (s StateData) StateEventsForKeys(ctx context.Context, room id.RoomID, eventType string, stateKeys []string) (events []state.StateEvent, err error) {
 	if len(stateKeys) == 0 {
-		return nil, nil
+		return nil, s.failed("get state events by their keys", s.admitted(ctx))
 	}
 	err = s.view(ctx, func(t *stateTx) error {
 		n, number, err := t.roomAndType(room, eventType)

@@ -42,7 +42,11 @@ func (s StateData) SaveSubscriptions(ctx context.Context, subscriptions []state.
 			err = subscriptions[i].Check()
 		}
 	}
-	if err == nil && len(subscriptions) > 0 {
+	switch {
+	case err != nil:
+	case len(subscriptions) == 0:
+		err = s.admitted(ctx)
+	default:
 		err = s.update(ctx, func(t *stateTx) error {
 			for _, sub := range subscriptions {
 				if err := t.saveSubscription(sub); err != nil {

@@ -79,6 +79,12 @@ func (s StateData) update(ctx context.Context, fn func(*stateTx) error) error {
 	return s.db.Update(ctx, func(c *sqlite.Conn) error { return fn(s.tx(ctx, c)) })
 }
 
+// admitted returns the error of an operation that a pause would refuse, for
+// those that find nothing to do in the database.
+func (s StateData) admitted(ctx context.Context) error {
+	return s.view(ctx, func(*stateTx) error { return nil })
+}
+
 // viewRoom calls fn with the number of a room, and does not where that is not known.
 func (s StateData) viewRoom(ctx context.Context, room id.RoomID, fn func(t *stateTx, n int64) error) error {
 	return s.view(ctx, func(t *stateTx) error { return t.inRoom(room, fn) })

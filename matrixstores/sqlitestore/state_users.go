@@ -128,7 +128,7 @@ func (s StateData) Profile(ctx context.Context, room id.RoomID, user id.UserID) 
 func (s StateData) Profiles(ctx context.Context, room id.RoomID, users []id.UserID) (map[id.UserID]state.Profile, error) {
 	profiles := make(map[id.UserID]state.Profile)
 	if len(users) == 0 {
-		return profiles, nil
+		return profiles, s.failed("get profiles", s.admitted(ctx))
 	}
 	users = once(users)
 	err := s.viewRoom(ctx, room, func(t *stateTx, n int64) error {
@@ -190,7 +190,7 @@ func (s StateData) UsersWithDisplayNames(ctx context.Context, room id.RoomID, na
 func (s StateData) usersWithNames(ctx context.Context, room id.RoomID, names []string) (map[string][]id.UserID, error) {
 	all := make(map[string][]id.UserID)
 	if len(names) == 0 {
-		return all, nil
+		return all, s.admitted(ctx)
 	}
 	names = once(names)
 	keys := make([]string, len(names))

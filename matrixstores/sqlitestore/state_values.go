@@ -234,7 +234,7 @@ func (s StateData) Presence(ctx context.Context, user id.UserID) (raw json.RawMe
 // Presences returns those of several users; see state.PresenceEvents.
 func (s StateData) Presences(ctx context.Context, users []id.UserID) (all []json.RawMessage, err error) {
 	if len(users) == 0 {
-		return nil, nil
+		return nil, s.failed("get presence", s.admitted(ctx))
 	}
 	users = once(users)
 	found := make(map[id.UserID]json.RawMessage)
@@ -273,7 +273,7 @@ func (s StateData) GlobalProfile(ctx context.Context, user id.UserID) (p state.G
 func (s StateData) GlobalProfiles(ctx context.Context, users []id.UserID) (map[id.UserID]state.GlobalProfile, error) {
 	all := make(map[id.UserID]state.GlobalProfile)
 	if len(users) == 0 {
-		return all, nil
+		return all, s.failed("get global profiles", s.admitted(ctx))
 	}
 	users = once(users)
 	err := s.view(ctx, func(t *stateTx) error {
