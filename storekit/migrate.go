@@ -17,7 +17,8 @@ import (
 
 // Migration is one step of a schema's history. It runs in one transaction
 // together with the user_version that tells that it has run: a step that fails,
-// or is killed, leaves the version before it whole.
+// or is killed, leaves the version before it whole. In a Resume whose context has
+// no deadline, Database.Timeout bounds all steps together; in Open, the context alone.
 type Migration struct {
 	// Version is what user_version is after the step. Versions are greater than
 	// 0 and ascend.

@@ -21,6 +21,8 @@ const spread = 20 * time.Millisecond
 // comes meanwhile makes it return lifecycle.ErrSuperseded. Called with the
 // context of one of this Runner's jobs it returns lifecycle.ErrNested and does
 // nothing; a job that calls it with another context waits for itself until the time ends.
+// A group around the Runner cannot tell: the pause that a job asks the group for with its own context ends
+// that context, so the job gets an error at once, and the pause is over when the job has returned.
 func (r *Runner) Pause(ctx context.Context) error { return r.halt(ctx, "pause", lifecycle.ErrPaused) }
 
 // Close is Pause for good: Start and Resume return lifecycle.ErrClosed from its

@@ -32,6 +32,12 @@
 // still is, they wait in the background, and are dirty when they come back.
 // Meanwhile they are not valid, and [Lease.Check] fails.
 //
+// # What stays
+//
+// The row of a key stays in the file when nobody holds it, and so does what this
+// process remembers of a pair of key and holder, a few dozen bytes: a generation that began again would
+// make the old look new. So keys should be names of what there is to do, not of single events.
+//
 // # Clocks
 //
 // Times in the file are those of the machine's wall clock. Where it goes back,
