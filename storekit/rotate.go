@@ -188,10 +188,10 @@ func (s *Store) reseal(ctx context.Context, cipher *secret.Cipher, col SealedCol
 // of their rows as SQLite has it, and behind the row after.
 func (s *Store) old(ctx context.Context, col SealedColumn, prefix []byte, after any) (batch []sealedValue, err error) {
 	args, behind := []any{prefix}, ""
-	if after != nil {
-		args, behind = append(args, after), fmt.Sprintf(` AND %s > ?`, col.row())
+	if after != nil { // no value stands before all others for a column of any affinity, so the first look has none
+		args, behind = []any{after, prefix}, col.row()+` > ? AND `
 	}
-	query := fmt.Sprintf(`SELECT %[1]s, %[2]s FROM %[3]s WHERE substr(%[2]s, 1, %[4]d) <> ?%[5]s ORDER BY %[1]s LIMIT %[6]d`,
+	query := fmt.Sprintf(`SELECT %[1]s, %[2]s FROM %[3]s WHERE %[5]ssubstr(%[2]s, 1, %[4]d) <> ? ORDER BY %[1]s LIMIT %[6]d`,
 		col.row(), col.column(), col.table(), len(prefix), behind, rotateRows)
 	err = s.db.View(ctx, func(c *sqlite.Conn) error {
 		size := 0
