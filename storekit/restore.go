@@ -89,8 +89,8 @@ func (s *Store) restore(ctx context.Context, path string, o RestoreOptions) erro
 // of somebody else ends it, and waits for it.
 type preparation struct {
 	ctx     context.Context // ends when a pause begins
+	ended   <-chan struct{} // closed at that moment, before ctx knows
 	own     []byte          // the store's identity
-	number  uint64          // of what somebody wanted last, before it began
 	release func()
 }
 
@@ -102,13 +102,13 @@ func (s *Store) begin(ctx context.Context) (p *preparation, err error) {
 		if err != nil {
 			return err
 		}
-		number, wants := s.swap.intent()
-		if wants != nil { // the jobs are being stopped already
+		if _, wants := s.swap.intent(); wants != nil { // the jobs are being stopped already
 			return wants
 		}
+		ended := s.db.PauseBegan()
 		during, stop := s.untilPause(ctx)
 		over := s.swap.preparing()
-		p = &preparation{during, own, number, func() { stop(); over() }}
+		p = &preparation{during, ended, own, func() { stop(); over() }}
 		return nil
 	})
 	if err != nil && p != nil {
@@ -117,7 +117,9 @@ func (s *Store) begin(ctx context.Context) (p *preparation, err error) {
 	return p, err
 }
 
-// makeCopy makes the copy, and finds that the store can take it. On an error nothing of it is left.
+// makeCopy makes the copy, and finds that the store can take it. number is that
+// of what somebody wanted last: that the store is active, as it has been all the time. On an error
+// nothing of the copy is left.
 func (s *Store) makeCopy(ctx context.Context, path, fresh string, o RestoreOptions) (number uint64, err error) {
 	p, err := s.begin(ctx)
 	if err != nil {
@@ -134,15 +136,20 @@ func (s *Store) makeCopy(ctx context.Context, path, fresh string, o RestoreOptio
 	if err == nil {
 		err = s.admit(p.ctx, fresh, p.own, o)
 	}
-	if err != nil && errors.Is(context.Cause(p.ctx), lifecycle.ErrInterrupted) {
-		why := s.swap.still(p.number)
-		if why == nil {
-			why = lifecycle.ErrPaused
+	number, wants := s.swap.intent()
+	select {
+	case <-p.ended:
+		if wants == nil { // it was resumed since
+			wants = lifecycle.ErrSuperseded
 		}
-		err = fmt.Errorf("%w, and it was %w: %w", why, lifecycle.ErrInterrupted, err)
+		err = errors.Join(fmt.Errorf("%w, and it was %w", wants, lifecycle.ErrInterrupted), err)
+	default:
+		if err == nil {
+			err = wants
+		}
 	}
 	made = err == nil
-	return p.number, err
+	return number, err
 }
 
 // realPath is the database's path without symbolic links: beside the file
@@ -365,9 +372,7 @@ func recoverRestore(database sqlite.Config) error {
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = resolved(path)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil // it is there, or Open will say why not
 	}

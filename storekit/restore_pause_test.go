@@ -2,6 +2,7 @@ package storekit_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,35 @@ func TestAPauseEndsARestoreThatPrepares(t *testing.T) {
 				wantNotes(t, s, "one", "two")
 			})
 		}
+	})
+}
+
+// A Resume of a store that is active does nothing, to a Restore neither. A Pause
+// with a Resume after it ends the Restore.
+func TestOnlyAPauseEndsARestore(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
+		s := open(t, config(t, engine))
+		add(t, s, "one")
+		path := backup(t, s)
+		add(t, s, "two")
+		must(t, s.Restore(ctx, path, storekit.RestoreOptions{Progress: func(storekit.Progress) { must(t, s.Resume(ctx)) }}))
+		wantNotes(t, s, "one")
+		add(t, s, "two")
+		var once sync.Once
+		resumed := make(chan error, 1)
+		err := s.Restore(ctx, path, storekit.RestoreOptions{Progress: func(storekit.Progress) {
+			once.Do(func() {
+				paused, stop := context.WithCancel(ctx)
+				stop()
+				_ = s.Pause(paused) // which tells the database, and leaves
+				go func() { resumed <- s.Resume(ctx) }()
+			})
+		}})
+		if !errors.Is(err, lifecycle.ErrPaused) && !errors.Is(err, lifecycle.ErrSuperseded) {
+			t.Errorf("Restore: %v, want that it was paused, or paused and resumed", err)
+		}
+		must(t, <-resumed)
+		wantNotes(t, s, "one", "two")
 	})
 }
 

@@ -119,6 +119,7 @@ func (s *Store) tell(ctx context.Context, group *lifecycle.Group) error {
 	if err == nil {
 		return nil
 	}
+	err = s.withHolders(err)
 	states, stop := group.Subscribe()
 	defer stop()
 	for {
@@ -131,6 +132,20 @@ func (s *Store) tell(ctx context.Context, group *lifecycle.Group) error {
 			}
 		}
 	}
+}
+
+// withHolders has the error of a Pause name what holds it up where its first
+// part does not: a member that ran out of its share of a short time, though nobody holds it.
+func (s *Store) withHolders(err error) error {
+	var held *lifecycle.HeldError
+	if !errors.As(err, &held) || len(held.Holders) > 0 {
+		return err
+	}
+	holders := s.group.Holders()
+	if len(holders) == 0 {
+		return err
+	}
+	return &lifecycle.HeldError{Store: s.db.Name(), Step: lifecycle.StepMembers, Holders: holders, Cause: err}
 }
 
 // Resume opens the database again, as lifecycle.Connections.Resume does, checks
