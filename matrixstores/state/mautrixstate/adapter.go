@@ -54,6 +54,8 @@ type Adapter struct {
 	options Options
 	cache   cache
 
+	writing chan struct{} // has room for one: who stores something, from what he reads for it on
+
 	syncer  atomic.Pointer[Syncer]
 	pending atomic.Pointer[pending] // the response that is being processed
 	next    atomic.Pointer[string]  // the token that SaveNextBatch has remembered
@@ -81,7 +83,7 @@ func New(store state.Store, user id.UserID, o Options) *Adapter {
 	if o.CacheSize <= 0 {
 		o.CacheSize = 10_000
 	}
-	return &Adapter{store: store, user: user, options: o, cache: cache{max: o.CacheSize}}
+	return &Adapter{store: store, user: user, options: o, cache: cache{max: o.CacheSize}, writing: make(chan struct{}, 1)}
 }
 
 // Store returns the store.
@@ -163,25 +165,57 @@ func load[T any](ctx context.Context, a *Adapter, operation string, fn func(ctx 
 }
 
 // put stores what build makes: at once, or with the response that is being processed. build may be called twice, and must do the same then.
-func (a *Adapter) put(ctx context.Context, operation string, build func(c *state.Changes) error) error {
-	fail := func(err error) error { return fmt.Errorf("mautrixstate: %s: %w", operation, err) }
-	for p := a.pending.Load(); p != nil; p = a.pending.Load() {
-		taken, err := p.put(build)
-		if err != nil {
-			return fail(err)
-		}
-		if taken {
-			return nil
+//
+// read is called before, and build may depend on what it finds: nothing comes in between that the Adapter stores, or its Syncer. It may be called again, too.
+func (a *Adapter) put(ctx context.Context, operation string, read func(ctx context.Context, v view) error, build func(c *state.Changes) error) error {
+	for {
+		var storing <-chan struct{}
+		err := a.do(ctx, operation, func(ctx context.Context) (err error) {
+			storing, err = a.putOnce(ctx, read, build)
+			return err
+		})
+		if err != nil || storing == nil {
+			return err
 		}
 		select {
-		case <-p.done: // it was stored, and does not replace what comes now
+		case <-storing: // then it does not replace what comes now
 		case <-ctx.Done():
-			return fail(ctx.Err())
+			return fmt.Errorf("mautrixstate: %s: %w", operation, ctx.Err())
 		}
+	}
+}
+
+// putOnce is put for where nothing is in the way. storing is not nil where it comes too late for a response that is being stored: it is closed when that is done.
+func (a *Adapter) putOnce(ctx context.Context, read func(ctx context.Context, v view) error, build func(c *state.Changes) error) (storing <-chan struct{}, err error) {
+	done, err := a.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	p := a.pending.Load()
+	if err := read(ctx, view{a.store, p}); err != nil {
+		return nil, err
+	}
+	if p != nil {
+		taken, err := p.put(build)
+		if err != nil || taken {
+			return nil, err
+		}
+		return p.done, nil
 	}
 	c := &state.Changes{User: a.user}
 	if err := build(c); err != nil {
-		return fail(err)
+		return nil, err
 	}
-	return a.do(ctx, operation, func(ctx context.Context) error { return a.store.SaveChanges(ctx, c) })
+	return nil, a.store.SaveChanges(ctx, c)
+}
+
+// alone waits until nobody else stores anything through the Adapter. Nobody does until done is called.
+func (a *Adapter) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case a.writing <- struct{}{}:
+		return func() { <-a.writing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -206,6 +206,28 @@ func (v view) roomsOf(ctx context.Context, user id.UserID) ([]id.RoomID, error) 
 	return slices.DeleteFunc(rooms, func(room id.RoomID) bool { return gone[room] }), nil
 }
 
+// atTheDoor says whether the user sees a room only from outside, by its stripped state.
+func (v view) atTheDoor(ctx context.Context, room id.RoomID) (bool, error) {
+	if is := v.updated(room); is != 0 {
+		return is == state.Invited || is == state.Knocked, nil
+	}
+	info, err := v.store.RoomInfo(ctx, room)
+	return info != nil && (info.State == state.Invited || info.State == state.Knocked), err
+}
+
+// updated returns what a room is about to be for the user; 0 where that does not change.
+func (v view) updated(room id.RoomID) state.RoomState {
+	if v.p == nil {
+		return 0
+	}
+	v.p.mu.RLock()
+	defer v.p.mu.RUnlock()
+	if u := v.p.changes.Updates[room]; u != nil {
+		return u.State
+	}
+	return 0
+}
+
 // membersKnown says whether all members of a room were fetched, and whether there is any information about the room.
 func (v view) membersKnown(ctx context.Context, room id.RoomID) (known, there bool, err error) {
 	info, err := v.store.RoomInfo(ctx, room)

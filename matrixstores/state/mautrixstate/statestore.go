@@ -129,97 +129,138 @@ func (a *Adapter) GetRoomJoinedOrInvitedMembers(ctx context.Context, room id.Roo
 
 // SetMembership changes the membership of a user, and leaves the rest of what is known of him.
 func (a *Adapter) SetMembership(ctx context.Context, room id.RoomID, user id.UserID, membership event.Membership) error {
+	const operation = "SetMembership"
 	if err := check(room, user); err != nil {
-		return fmt.Errorf("mautrixstate: SetMembership: %w", err)
+		return fmt.Errorf("mautrixstate: %s: %w", operation, err)
 	}
-	old, err := load(ctx, a, "SetMembership", func(ctx context.Context, v view) (*state.StateEvent, error) {
-		return v.stateEvent(ctx, room, event.StateMember.Type, string(user))
-	})
+	value, err := json.Marshal(membership)
 	if err != nil {
-		return err
+		return fmt.Errorf("mautrixstate: %s: %w", operation, err)
 	}
-	sender, content := user, map[string]json.RawMessage{}
-	if old != nil {
-		var evt struct {
-			Sender  id.UserID                  `json:"sender"`
-			Content map[string]json.RawMessage `json:"content"`
+	return a.update(ctx, operation, room, false, func(ctx context.Context, v view) (*event.Event, error) {
+		old, err := v.stateEvent(ctx, room, event.StateMember.Type, string(user))
+		if err != nil {
+			return nil, err
 		}
-		if json.Unmarshal(old.Raw, &evt) == nil { // what cannot be read has nothing to keep
-			if evt.Sender != "" {
-				sender = evt.Sender
+		from, content := origin{sender: user}, map[string]json.RawMessage{}
+		if old != nil {
+			var evt struct {
+				Sender  id.UserID                  `json:"sender"`
+				Content map[string]json.RawMessage `json:"content"`
 			}
-			for field, raw := range evt.Content {
-				content[field] = raw
+			if json.Unmarshal(old.Raw, &evt) == nil { // what cannot be read has nothing to keep
+				if from = originOf(old); from.sender == "" {
+					from.sender = user
+				}
+				for field, raw := range evt.Content {
+					content[field] = raw
+				}
 			}
 		}
-	}
-	if content["membership"], err = json.Marshal(membership); err != nil {
-		return fmt.Errorf("mautrixstate: SetMembership: %w", err)
-	}
-	return a.setMember(ctx, "SetMembership", room, user, sender, content)
+		content["membership"] = value
+		return synthetic(event.StateMember, string(user), from, content)
+	})
 }
 
 // SetMember sets what is known of a member.
 func (a *Adapter) SetMember(ctx context.Context, room id.RoomID, user id.UserID, member *event.MemberEventContent) error {
+	const operation = "SetMember"
 	if err := check(room, user); err != nil {
-		return fmt.Errorf("mautrixstate: SetMember: %w", err)
-	}
-	if member == nil {
-		return fmt.Errorf("mautrixstate: SetMember: %w", state.ErrContent)
-	}
-	return a.setMember(ctx, "SetMember", room, user, user, member)
-}
-
-func (a *Adapter) setMember(ctx context.Context, operation string, room id.RoomID, user, sender id.UserID, content any) error {
-	evt, err := synthetic(event.StateMember, string(user), sender, content)
-	if err != nil {
 		return fmt.Errorf("mautrixstate: %s: %w", operation, err)
 	}
-	return a.update(ctx, operation, room, evt, false)
+	return set(ctx, a, operation, room, event.StateMember, string(user), user, member)
 }
 
-// synthetic makes a state event of what mautrix knows without one. It has no id, because no server has sent it.
-func synthetic(t event.Type, key string, sender id.UserID, content any) (*event.Event, error) {
+// origin is what of a state event tells where its content comes from.
+type origin struct {
+	id     id.EventID
+	sender id.UserID
+}
+
+// originOf returns the origin of an event. That of a stripped one has no id: nobody has checked it.
+func originOf(e *state.StateEvent) (o origin) {
+	var evt struct {
+		Sender id.UserID `json:"sender"`
+	}
+	if json.Unmarshal(e.Raw, &evt) == nil {
+		o.sender = evt.Sender
+	}
+	if !e.Stripped {
+		o.id = state.EventID(e.Raw)
+	}
+	return o
+}
+
+// synthetic makes a state event of what mautrix knows without one. It has the id of the event that its content comes from, so that a redaction of that one
+// finds it; and else none, because no server has sent it.
+func synthetic(t event.Type, key string, from origin, content any) (*event.Event, error) {
 	raw, err := json.Marshal(content)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", state.ErrContent, err)
 	}
-	return &event.Event{Type: t, StateKey: &key, Sender: sender, Content: event.Content{VeryRaw: raw}}, nil
+	return &event.Event{Type: t, StateKey: &key, ID: from.id, Sender: from.sender, Content: event.Content{VeryRaw: raw}}, nil
+}
+
+// stateChange is a state event that is to be stored, with what it says of a member.
+type stateChange struct {
+	raw      json.RawMessage
+	stripped bool
+	door     bool // it is stripped because the room is seen from outside
+	m        state.Member
+	isMember bool
 }
 
 // update stores one state event, and what it says of the user himself.
-func (a *Adapter) update(ctx context.Context, operation string, room id.RoomID, evt *event.Event, stripped bool) error {
-	raw, err := RawEvent(evt)
-	if err != nil {
-		return fmt.Errorf("mautrixstate: %s: %w", operation, err)
-	}
-	m, isMember := state.ParseMember(state.StateEvent{StateKey: evt.GetStateKey(), Raw: raw, Stripped: stripped})
-	isMember = isMember && evt.Type.Type == event.StateMember.Type
-	err = a.put(ctx, operation, func(c *state.Changes) error { return addEvent(c, a.user, room, raw, stripped, m, isMember) })
-	if err == nil && isMember {
-		a.cache.put(room, m.User, m.Membership)
+func (a *Adapter) update(ctx context.Context, operation string, room id.RoomID, stripped bool, makeEvent func(ctx context.Context, v view) (*event.Event, error)) error {
+	var e stateChange
+	err := a.put(ctx, operation, func(ctx context.Context, v view) error {
+		evt, err := makeEvent(ctx, v)
+		if err != nil {
+			return err
+		}
+		e = stateChange{stripped: stripped}
+		if e.raw, err = RawEvent(evt); err != nil {
+			return err
+		}
+		e.m, e.isMember = state.ParseMember(state.StateEvent{StateKey: evt.GetStateKey(), Raw: e.raw, Stripped: stripped})
+		e.isMember = e.isMember && evt.Type.Type == event.StateMember.Type
+		if !stripped && !(e.isMember && e.m.User == a.user && leavesTheDoor(e.m.Membership)) {
+			e.door, err = v.atTheDoor(ctx, room)
+			e.stripped = e.door
+		}
+		return err
+	}, func(c *state.Changes) error { return addEvent(c, a.user, room, e) })
+	if err == nil && e.isMember {
+		a.cache.put(room, e.m.User, e.m.Membership)
 	}
 	return err
 }
 
+// leavesTheDoor says whether a user with this membership does not see a room from outside any more.
+func leavesTheDoor(m event.Membership) bool {
+	is, known := state.RoomStateOf(m)
+	return known && is != state.Invited && is != state.Knocked
+}
+
 // addEvent adds a state event with what follows from it.
-func addEvent(c *state.Changes, own id.UserID, room id.RoomID, raw json.RawMessage, stripped bool, m state.Member, isMember bool) error {
-	if isMember && m.User == own {
-		is, known := state.RoomStateOf(m.Membership)
-		// An invite is known by its stripped state. What says of an invite without it would remove the room's state, and have nothing in its place.
-		if known && (is != state.Invited || stripped) {
+func addEvent(c *state.Changes, own id.UserID, room id.RoomID, e stateChange) error {
+	if e.isMember && e.m.User == own {
+		is, known := state.RoomStateOf(e.m.Membership)
+		// An invite is known by its stripped state. What says of an invite without it would remove the room's state, and have nothing in its place. And a
+		// knock has its own stripped state: it would remove that of the invite, or of the knock that is known already.
+		if known && (is != state.Invited || e.stripped) && !(is == state.Knocked && e.door) {
 			c.Update(room).State = is
 		}
 		if is == state.Joined {
 			delete(c.Stripped, room) // which a response may have that was an invite until now
 		}
 	}
-	if err := setState(c, room, raw, stripped); err != nil {
+	if err := setState(c, room, e.raw, e.stripped); err != nil {
 		return err
 	}
-	if isMember && !stripped {
-		if p, is := profileOf(&m, raw); is {
-			c.AddProfile(room, m.User, p)
+	if e.isMember && !e.stripped {
+		if p, is := profileOf(&e.m, e.raw); is {
+			c.AddProfile(room, e.m.User, p)
 		}
 	}
 	return nil
@@ -257,18 +298,8 @@ func (a *Adapter) replaceMembers(ctx context.Context, operation string, room id.
 	filter := state.MembershipsOf(only...)
 	removes := len(only) == 0 || filter != 0
 	known := !clear && len(only) == 0
-	is := state.RoomState(0)
-	if known {
-		var err error
-		if is, err = a.stateFor(ctx, operation, room); err != nil {
-			return err
-		}
-	}
-	type item struct {
-		raw json.RawMessage
-		m   state.Member
-	}
-	var items []item
+	own := state.RoomState(0) // what the list says of the user
+	var items []stateChange
 	for _, evt := range evts {
 		if evt == nil || evt.Type.Type != event.StateMember.Type {
 			continue
@@ -278,29 +309,38 @@ func (a *Adapter) replaceMembers(ctx context.Context, operation string, room id.
 			a.observe(Failure{Operation: operation, Room: room, Event: evt.ID, Err: err})
 			continue
 		}
-		items = append(items, item{raw, m})
-		if m.User == a.user && known {
-			if own, ok := state.RoomStateOf(m.Membership); ok && own != state.Invited {
-				is = own
-			}
+		items = append(items, stateChange{raw: raw, m: m, isMember: true})
+		if is, ok := state.RoomStateOf(m.Membership); ok && is != state.Invited && m.User == a.user && known {
+			own = is
 		}
 	}
-	return a.put(ctx, operation, func(c *state.Changes) error {
+	is, door := state.RoomState(0), false
+	return a.put(ctx, operation, func(ctx context.Context, v view) (err error) {
+		is, door = own, false
+		if own == 0 || own == state.Knocked {
+			if door, err = v.atTheDoor(ctx, room); err != nil {
+				return err
+			}
+		}
+		switch {
+		case door:
+			is = 0 // it stays what it is
+		case own == 0 && known:
+			is, err = v.stateFor(ctx, room, a.user)
+		}
+		return err
+	}, func(c *state.Changes) error {
 		if removes {
 			removeMembers(c, room, filter)
 		}
-		if known {
-			u := c.Update(room)
-			u.MembersKnown, u.MembersMissing = true, false
-			if u.State == 0 {
-				u.State = is
-			}
-		} else {
-			u := c.Update(room)
-			u.MembersKnown, u.MembersMissing = false, true
+		u := c.Update(room)
+		u.MembersKnown, u.MembersMissing = known, !known
+		if known && u.State == 0 {
+			u.State = is
 		}
-		for _, i := range items {
-			if err := addEvent(c, "", room, i.raw, false, i.m, true); err != nil {
+		for _, e := range items {
+			e.stripped, e.door = door, door
+			if err := addEvent(c, "", room, e); err != nil {
 				return err
 			}
 		}
@@ -359,11 +399,11 @@ func (a *Adapter) MarkMembersFetched(ctx context.Context, room id.RoomID) error 
 	if room == "" {
 		return fmt.Errorf("mautrixstate: %s: %w", operation, state.ErrNoRoomID)
 	}
-	is, err := a.stateFor(ctx, operation, room)
-	if err != nil {
+	var is state.RoomState
+	return a.put(ctx, operation, func(ctx context.Context, v view) (err error) {
+		is, err = v.stateFor(ctx, room, a.user)
 		return err
-	}
-	return a.put(ctx, operation, func(c *state.Changes) error {
+	}, func(c *state.Changes) error {
 		u := c.Update(room)
 		u.MembersKnown, u.MembersMissing = true, false
 		if u.State == 0 {
@@ -374,28 +414,26 @@ func (a *Adapter) MarkMembersFetched(ctx context.Context, room id.RoomID) error 
 }
 
 // stateFor returns what the user is in a room of which there is no information yet, so that there can be; 0 where there is.
-func (a *Adapter) stateFor(ctx context.Context, operation string, room id.RoomID) (state.RoomState, error) {
-	return load(ctx, a, operation, func(ctx context.Context, v view) (state.RoomState, error) {
-		_, there, err := v.membersKnown(ctx, room)
-		if err != nil || there {
-			return 0, err
+func (v view) stateFor(ctx context.Context, room id.RoomID, user id.UserID) (state.RoomState, error) {
+	_, there, err := v.membersKnown(ctx, room)
+	if err != nil || there {
+		return 0, err
+	}
+	m, err := v.member(ctx, room, user)
+	if err != nil {
+		return 0, err
+	}
+	if m != nil {
+		if is, known := state.RoomStateOf(m.Membership); known && is != state.Invited {
+			return is, nil
 		}
-		m, err := v.member(ctx, room, a.user)
-		if err != nil {
-			return 0, err
-		}
-		if m != nil {
-			if is, known := state.RoomStateOf(m.Membership); known && is != state.Invited {
-				return is, nil
-			}
-		}
-		return state.Joined, nil // whose members can be fetched
-	})
+	}
+	return state.Joined, nil // whose members can be fetched
 }
 
 // SetPowerLevels sets the power levels of a room.
 func (a *Adapter) SetPowerLevels(ctx context.Context, room id.RoomID, levels *event.PowerLevelsEventContent) error {
-	return set(ctx, a, "SetPowerLevels", room, event.StatePowerLevels, levels)
+	return set(ctx, a, "SetPowerLevels", room, event.StatePowerLevels, "", "", levels)
 }
 
 // GetPowerLevels returns the power levels of a room, with its create event, by which mautrix knows its creators; nil where they are not known.
@@ -422,7 +460,7 @@ func (a *Adapter) SetCreate(ctx context.Context, evt *event.Event) error {
 	}
 	keyed := *evt
 	keyed.StateKey = ptr("")
-	return a.update(ctx, operation, evt.RoomID, &keyed, false)
+	return a.update(ctx, operation, evt.RoomID, false, func(context.Context, view) (*event.Event, error) { return &keyed, nil })
 }
 
 // GetCreate returns the event that has made a room, parsed; nil where it is not known.
@@ -447,7 +485,7 @@ func (a *Adapter) GetCreate(ctx context.Context, room id.RoomID) (*event.Event, 
 
 // SetJoinRules sets who may join a room.
 func (a *Adapter) SetJoinRules(ctx context.Context, room id.RoomID, rules *event.JoinRulesEventContent) error {
-	return set(ctx, a, "SetJoinRules", room, event.StateJoinRules, rules)
+	return set(ctx, a, "SetJoinRules", room, event.StateJoinRules, "", "", rules)
 }
 
 // GetJoinRules returns who may join a room; nil where that is not known.
@@ -457,7 +495,7 @@ func (a *Adapter) GetJoinRules(ctx context.Context, room id.RoomID) (*event.Join
 
 // SetEncryptionEvent sets how a room is encrypted.
 func (a *Adapter) SetEncryptionEvent(ctx context.Context, room id.RoomID, content *event.EncryptionEventContent) error {
-	return set(ctx, a, "SetEncryptionEvent", room, event.StateEncryption, content)
+	return set(ctx, a, "SetEncryptionEvent", room, event.StateEncryption, "", "", content)
 }
 
 // GetEncryptionEvent returns how a room is encrypted; nil where it is not, as far as is known.
@@ -530,26 +568,46 @@ func (a *Adapter) UpdateState(ctx context.Context, evt *event.Event) {
 	}
 	err := check(evt.RoomID, "@")
 	if err == nil {
-		err = a.update(ctx, "UpdateState", evt.RoomID, evt, source&event.SourceInvite != 0)
+		err = a.update(ctx, "UpdateState", evt.RoomID, source&event.SourceInvite != 0, func(context.Context, view) (*event.Event, error) { return evt, nil })
 	}
 	if err != nil {
 		a.observe(Failure{Operation: "UpdateState", Room: evt.RoomID, Event: evt.ID, Err: err})
 	}
 }
 
-// set stores a state event with the empty state key that mautrix knows by its content alone.
-func set[T any](ctx context.Context, a *Adapter, operation string, room id.RoomID, t event.Type, content *T) error {
+// set stores a state event that mautrix knows by its content alone. sender is whose it is taken for.
+func set[T any](ctx context.Context, a *Adapter, operation string, room id.RoomID, t event.Type, key string, sender id.UserID, content *T) error {
 	if room == "" {
 		return fmt.Errorf("mautrixstate: %s: %w", operation, state.ErrNoRoomID)
 	}
 	if content == nil {
 		return fmt.Errorf("mautrixstate: %s: %w", operation, state.ErrContent)
 	}
-	evt, err := synthetic(t, "", "", content)
+	return a.update(ctx, operation, room, false, func(ctx context.Context, v view) (*event.Event, error) {
+		old, err := v.stateEvent(ctx, room, t.Type, key)
+		if err != nil {
+			return nil, err
+		}
+		from := origin{sender: sender}
+		if old != nil && saysTheSame(old, content) {
+			from = originOf(old)
+		}
+		return synthetic(t, key, from, content)
+	})
+}
+
+// saysTheSame says whether a state event has this content, as far as mautrix reads it: then it is where the content comes from.
+func saysTheSame[T any](e *state.StateEvent, content *T) bool {
+	old, err := (state.Typed[T]{StateEvent: *e}).Content()
 	if err != nil {
-		return fmt.Errorf("mautrixstate: %s: %w", operation, err)
+		return false
 	}
-	return a.update(ctx, operation, room, evt, false)
+	is, err := json.Marshal(old)
+	if err != nil {
+		return false
+	}
+	should, err := json.Marshal(content)
+	return err == nil && string(is) == string(should)
 }
 
 // get returns the content of a state event with the empty state key; nil where there is none.

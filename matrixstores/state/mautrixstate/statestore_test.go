@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -115,5 +116,147 @@ func TestSharedRoomsAmidABigResponseAreFoundWithoutLookingAtEachOfItsRooms(t *te
 	}
 	if total == 0 || total > 30 {
 		t.Errorf("the store was asked %d times, of %d rooms of which 5 matter: %v", total, many, asked)
+	}
+}
+
+// TestSettingAMembershipLosesNothingThatIsStoredMeanwhile: SetMembership leaves the rest of what is known of a member, be it stored a moment ago by somebody else, or with a response.
+func TestSettingAMembershipLosesNothingThatIsStoredMeanwhile(t *testing.T) {
+	const user, rounds = "@a:x", 200
+	for how, store := range map[string]func(f *fixture, s *mautrixstate.Syncer, name string){
+		"SetMember": func(f *fixture, _ *mautrixstate.Syncer, name string) {
+			f.must(f.SetMember(f.ctx, room, user, &event.MemberEventContent{Membership: "join", Displayname: name}))
+		},
+		"UpdateState": func(f *fixture, _ *mautrixstate.Syncer, name string) {
+			f.UpdateState(f.ctx, memberEvent(user, "join", name))
+		},
+		"a response": func(f *fixture, s *mautrixstate.Syncer, name string) {
+			f.must(s.ProcessResponse(f.ctx, response(f.T, `{"next_batch":"n","rooms":{"join":{"!r":{"state":{"events":[
+				{"type":"m.room.member","state_key":"@a:x","sender":"@a:x","event_id":"$`+name+`","content":{"membership":"join","displayname":"`+name+`"}}]}}}}}`), ""))
+		},
+	} {
+		f := newFixture(t)
+		fail := f.store.Fail
+		f.store.Fail = func(ctx context.Context, operation string) error {
+			runtime.Gosched() // so that what can come in between does
+			return fail(ctx, operation)
+		}
+		s := mautrixstate.NewSyncer(f.Adapter, mautrixstate.SyncerOptions{})
+		stop, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			defer close(done)
+			for {
+				for _, m := range []event.Membership{"leave", "join"} {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if err := f.SetMembership(f.ctx, room, user, m); err != nil {
+						done <- err
+						return
+					}
+				}
+			}
+		}()
+		lost := 0
+		for i := range rounds {
+			name := fmt.Sprint("name", i)
+			store(f, s, name)
+			m, err := f.GetMember(f.ctx, room, user)
+			f.must(err)
+			if m.Displayname != name {
+				lost++
+			}
+		}
+		close(stop)
+		f.must(<-done)
+		if lost > 0 {
+			t.Errorf("of %d names that %s has stored %d were overwritten by older ones", rounds, how, lost)
+		}
+	}
+}
+
+// TestARedactionFindsTheEventOfWhichSomethingIsKept: what was changed without an event still has its content from one, and goes with it.
+func TestARedactionFindsTheEventOfWhichSomethingIsKept(t *testing.T) {
+	said := event.JoinRulesEventContent{JoinRule: "knock_restricted", Allow: []event.JoinRuleAllow{{Type: "m.room_membership", RoomID: other}}}
+	for name, c := range map[string]struct {
+		change func(f *fixture) error
+		want   string
+	}{
+		"SetMembership":                  {func(f *fixture) error { return f.SetMembership(f.ctx, room, "@a:x", "leave") }, "leave  "},
+		"SetMembership, and still there": {func(f *fixture) error { return f.SetMembership(f.ctx, room, "@a:x", "join") }, "join  "},
+		"SetMember, which says the same": {func(f *fixture) error {
+			return f.SetMember(f.ctx, room, "@a:x", &event.MemberEventContent{Membership: "join", Displayname: "Secret"})
+		}, "join  "},
+		"SetMember, which says something else": {func(f *fixture) error {
+			return f.SetMember(f.ctx, room, "@a:x", &event.MemberEventContent{Membership: "join", Displayname: "New"})
+		}, "join New New"},
+		"SetJoinRules, which says the same": {func(f *fixture) error { return f.SetJoinRules(f.ctx, room, &said) }, "join  "},
+	} {
+		f := newFixture(t)
+		rules, err := json.Marshal(said)
+		f.must(err)
+		f.save(func(c *state.Changes) {
+			c.Update(room).State = state.Joined
+			f.must(c.AddState(room, []byte(`{"type":"m.room.create","state_key":"","event_id":"$c","sender":"@a:x","content":{"room_version":"6"}}`)))
+			f.must(c.AddState(room, []byte(`{"type":"m.room.member","state_key":"@a:x","event_id":"$m","sender":"@a:x","content":{"membership":"join","displayname":"Secret"}}`)))
+			f.must(c.AddState(room, []byte(`{"type":"m.room.join_rules","state_key":"","event_id":"$j","sender":"@a:x","content":`+string(rules)+`}`)))
+			c.AddProfile(room, "@a:x", state.Profile{EventID: "$m", Content: event.MemberEventContent{Membership: "join", Displayname: "Secret"}})
+		})
+		f.must(c.change(f))
+		f.save(func(c *state.Changes) {
+			for _, evt := range []string{"$m", "$j"} {
+				f.must(c.AddRedaction(room, []byte(`{"type":"m.room.redaction","event_id":"$r","redacts":"`+evt+`","content":{}}`)))
+			}
+		})
+		m, err := f.GetMember(f.ctx, room, "@a:x")
+		f.must(err)
+		p, _, err := f.store.Profile(f.ctx, room, "@a:x")
+		f.must(err)
+		f.want(name+", redacted", fmt.Sprintf("%s %s %s", m.Membership, m.Displayname, p.Content.Displayname), c.want)
+		left, err := f.GetJoinRules(f.ctx, room)
+		f.must(err)
+		f.want(name+", whom the join rules allow", fmt.Sprintf("%s %d", left.JoinRule, len(left.Allow)), "knock_restricted 0")
+	}
+}
+
+// TestAnInviteKeepsWhatItSaysUntilTheUserComesIn: what is set in a room that is seen from outside only is a part of what is seen there.
+func TestAnInviteKeepsWhatItSaysUntilTheUserComesIn(t *testing.T) {
+	for name, c := range map[string]struct {
+		is     state.RoomState
+		change func(f *fixture) error
+		keeps  bool
+		then   state.RoomState
+	}{
+		"the invite again": {state.Invited, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "invite") }, true, state.Invited},
+		"somebody else": {state.Invited, func(f *fixture) error {
+			return f.SetMember(f.ctx, room, "@b:x", &event.MemberEventContent{Membership: "join"})
+		}, true, state.Invited},
+		"a list of members": {state.Invited, func(f *fixture) error {
+			return f.ReplaceCachedMembers(f.ctx, room, []*event.Event{memberEvent("@b:x", "join", "B")}, "join")
+		}, true, state.Invited},
+		"join rules": {state.Invited, func(f *fixture) error {
+			return f.SetJoinRules(f.ctx, room, &event.JoinRulesEventContent{JoinRule: "public"})
+		}, true, state.Invited},
+		"a knock at an invite":         {state.Invited, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "knock") }, true, state.Invited},
+		"the knock again":              {state.Knocked, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "knock") }, true, state.Knocked},
+		"an invite to who has knocked": {state.Knocked, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "invite") }, true, state.Invited},
+		"he joins":                     {state.Invited, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "join") }, false, state.Joined},
+		"he refuses":                   {state.Invited, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "leave") }, false, state.Left},
+		"he is banned":                 {state.Knocked, func(f *fixture) error { return f.SetMembership(f.ctx, room, me, "ban") }, false, state.Banned},
+	} {
+		f := newFixture(t)
+		f.save(func(changes *state.Changes) {
+			changes.Update(room).State = c.is
+			f.must(changes.AddStripped(room, []byte(`{"type":"m.room.name","state_key":"","sender":"@a:x","content":{"name":"Bank"}}`)))
+			f.must(changes.AddStripped(room, []byte(`{"type":"m.room.member","state_key":"@me:x","sender":"@a:x","content":{"membership":"invite"}}`)))
+		})
+		f.must(c.change(f))
+		f.want(name+": what it has said is there", f.stored("m.room.name", ""), c.keeps)
+		info, err := f.store.RoomInfo(f.ctx, room)
+		f.must(err)
+		f.want(name+": the room", info.State, c.then)
+		wantName := map[bool]string{true: "Bank"}[c.keeps]
+		f.want(name+": its name", info.Name, wantName)
 	}
 }

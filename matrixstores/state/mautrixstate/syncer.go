@@ -102,7 +102,7 @@ func (s *Syncer) ProcessResponse(ctx context.Context, resp *mautrix.RespSync, si
 func (a *Adapter) commit(ctx context.Context, c *state.Changes) error {
 	for {
 		// Not interrupted half-way: the response was processed, and this is the last step.
-		err := a.store.SaveChanges(lifecycle.WithPolicy(context.WithoutCancel(ctx), lifecycle.Fail), c)
+		err := a.save(lifecycle.WithPolicy(context.WithoutCancel(ctx), lifecycle.Fail), c)
 		if redaction := (*state.RedactionError)(nil); errors.As(err, &redaction) && c.Redactions[redaction.Room][redaction.Event] != nil {
 			delete(c.Redactions[redaction.Room], redaction.Event)
 			a.observe(Failure{Operation: "sync", Room: redaction.Room, Event: redaction.Event, Err: err})
@@ -120,6 +120,15 @@ func (a *Adapter) commit(ctx context.Context, c *state.Changes) error {
 			return wrap(err)
 		}
 	}
+}
+
+func (a *Adapter) save(ctx context.Context, c *state.Changes) error {
+	done, err := a.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return a.store.SaveChanges(ctx, c)
 }
 
 func wrap(err error) error {
