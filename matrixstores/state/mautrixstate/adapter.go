@@ -26,6 +26,9 @@ type Options struct {
 
 	// CacheSize is of how many members the membership is remembered, for methods without an error on a store that fails. Default 10,000.
 	CacheSize int
+
+	// Now is the clock by which a Syncer knows when a response was received: see FromSyncAt. Default time.Now.
+	Now func() time.Time
 }
 
 // Failure is something that went wrong where nobody could be told.
@@ -82,6 +85,9 @@ func New(store state.Store, user id.UserID, o Options) *Adapter {
 	}
 	if o.CacheSize <= 0 {
 		o.CacheSize = 10_000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Adapter{store: store, user: user, options: o, cache: cache{max: o.CacheSize}, writing: make(chan struct{}, 1)}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"maunium.net/go/mautrix"
@@ -46,8 +47,16 @@ var errNoEvent = errors.New("there is no event")
 // (that is for an event cache), and none of what is for the encryption.
 //
 // What mautrix does not keep of an event is not in it: fields on its top that the specification does not know.
+//
+// The response counts as received now: see FromSyncAt.
 func FromSync(user id.UserID, resp *mautrix.RespSync) (*state.Changes, []BadEvent) {
-	r := reader{c: &state.Changes{User: user}, user: user}
+	return FromSyncAt(user, resp, time.Now())
+}
+
+// FromSyncAt is FromSync for a response that was received at another time than now. No event counts as later than that for the recency of
+// its room: the time in an event is what its sender says, and one whose clock is ahead would have his room on top for as long.
+func FromSyncAt(user id.UserID, resp *mautrix.RespSync, received time.Time) (*state.Changes, []BadEvent) {
+	r := reader{c: &state.Changes{User: user}, user: user, received: received.UnixMilli()}
 	if resp == nil {
 		return r.c, nil
 	}
@@ -83,12 +92,13 @@ func FromSync(user id.UserID, resp *mautrix.RespSync) (*state.Changes, []BadEven
 
 // reader reads a response, room by room.
 type reader struct {
-	c       *state.Changes
-	user    id.UserID
-	room    id.RoomID
-	section string
-	own     event.Membership // what the state events of this room say of the user
-	bad     []BadEvent
+	c        *state.Changes
+	user     id.UserID
+	received int64
+	room     id.RoomID
+	section  string
+	own      event.Membership // what the state events of this room say of the user
+	bad      []BadEvent
 }
 
 // enter begins with a room.
@@ -162,7 +172,7 @@ func (r *reader) outside(events []*event.Event, section string, is state.RoomSta
 	r.section = section
 	r.each(events, func(evt *event.Event, raw json.RawMessage) error {
 		if evt.Type.Type == event.StateMember.Type && evt.GetStateKey() == string(r.user) {
-			u.Recency = max(u.Recency, evt.Timestamp)
+			u.Recency = max(u.Recency, r.happened(evt))
 			if is == state.Invited {
 				u.Latest = &state.LatestEvent{Kind: state.LatestInvite, EventID: evt.ID, Sender: evt.Sender, Timestamp: evt.Timestamp, Raw: raw}
 			}
@@ -196,7 +206,7 @@ func (r *reader) timeline(u *state.RoomUpdate, t mautrix.SyncTimeline, withState
 	u.MembersMissing = t.Limited // who has come and gone in the gap is not known
 	r.section = "timeline"
 	r.each(t.Events, func(evt *event.Event, raw json.RawMessage) error {
-		u.FirstRecency = max(u.FirstRecency, evt.Timestamp)
+		u.FirstRecency = max(u.FirstRecency, r.happened(evt))
 		switch {
 		case evt.StateKey != nil:
 			if withState {
@@ -205,7 +215,7 @@ func (r *reader) timeline(u *state.RoomUpdate, t mautrix.SyncTimeline, withState
 		case evt.Type.Type == event.EventRedaction.Type:
 			return r.c.AddRedaction(r.room, raw)
 		case bumps[evt.Type.Type]:
-			u.Recency = max(u.Recency, evt.Timestamp)
+			u.Recency = max(u.Recency, r.happened(evt))
 			if !isEdit(evt) {
 				u.Latest = &state.LatestEvent{Kind: state.LatestRemote, EventID: evt.ID, Sender: evt.Sender, Timestamp: evt.Timestamp, Raw: raw}
 			}
@@ -213,6 +223,9 @@ func (r *reader) timeline(u *state.RoomUpdate, t mautrix.SyncTimeline, withState
 		return nil
 	})
 }
+
+// happened returns when an event happened, which is not after it was received.
+func (r *reader) happened(evt *event.Event) int64 { return min(evt.Timestamp, r.received) }
 
 // bumps are the types of events that move a room up, and are shown in a list.
 var bumps = map[string]bool{

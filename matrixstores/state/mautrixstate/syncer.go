@@ -57,7 +57,7 @@ var ErrProcessing = errors.New("a response is being processed already")
 // then the response was not stored, and comes again. What handlers have stored through the Adapter is kept all the same.
 func (s *Syncer) ProcessResponse(ctx context.Context, resp *mautrix.RespSync, since string) error {
 	a := s.adapter
-	changes, bad := FromSync(a.user, resp) // before the handlers, some of which change the response
+	changes, bad := FromSyncAt(a.user, resp, a.options.Now()) // before the handlers, some of which change the response
 	for _, b := range bad {
 		a.observe(Failure{Operation: "sync", Room: b.Room, Event: b.ID, Err: b})
 	}
