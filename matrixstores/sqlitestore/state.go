@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
@@ -28,6 +29,7 @@ type StateData struct {
 	codec *codec.Codec
 	now   func() int64
 	name  string
+	grown *atomic.Bool // the writer's cache may be larger than it should be: see apply
 }
 
 var (
@@ -85,7 +87,7 @@ func OpenState(ctx context.Context, cfg StateConfig) (*StateStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &StateStore{base: b, StateData: StateData{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name()}}, nil
+	return &StateStore{base: b, StateData: StateData{db: b.Store, codec: b.Codec(), now: b.now, name: b.Name(), grown: new(atomic.Bool)}}, nil
 }
 
 // In returns the data as a part of the transaction that is open on c: reading

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 	"github.com/quiesce-go/quiesce/storekit/codec"
 	"github.com/quiesce-go/quiesce/storekit/secret"
@@ -64,21 +66,23 @@ func (s StateData) SaveChanges(ctx context.Context, c *state.Changes) error {
 		if c.Empty() { // and yet a store that is paused, or closed, says so
 			err = s.view(ctx, func(*stateTx) error { return nil })
 		} else {
-			err = s.update(ctx, func(t *stateTx) error { return t.apply(c) })
+			err = s.update(ctx, func(t *stateTx) error { return s.apply(t, c) })
+			s.giveBack(ctx, err)
 		}
 	}
 	return s.failed("save changes", err)
 }
 
 // A Changes with many state events touches pages all over the indexes. In a cache of the usual size each of them would be written
-// to the log, and read again, many times; so the cache may grow for it, to 8192 pages, and gives the memory back.
+// to the log, and read again, many times; so the cache may grow for it, to 8192 pages, and gives the memory back. That is a setting of the connection, which
+// no rollback takes back, and a transaction that is dead or cancelled cannot: then the next operation does, before anything else.
 const (
 	manyStateEvents = 2000
 	growCache       = `PRAGMA cache_spill = 8192`
 	shrinkCache     = `PRAGMA cache_spill = 1`
 )
 
-func (t *stateTx) apply(c *state.Changes) error {
+func (s StateData) apply(t *stateTx, c *state.Changes) error {
 	events := 0
 	for _, types := range c.State {
 		for _, keys := range types {
@@ -88,14 +92,34 @@ func (t *stateTx) apply(c *state.Changes) error {
 	if events < manyStateEvents {
 		return c.Apply(t)
 	}
+	s.grown.Store(true)
 	if _, err := t.exec(growCache); err != nil {
 		return err
 	}
 	err := c.Apply(t)
-	if _, again := t.exec(shrinkCache); err == nil {
+	if again := s.shrink(t); err == nil {
 		err = again
 	}
 	return err
+}
+
+func (s StateData) shrink(t *stateTx) error {
+	_, err := t.exec(shrinkCache)
+	if err == nil {
+		s.grown.Store(false)
+	}
+	return err
+}
+
+// giveBack shrinks the cache after what has failed, in an operation of its own: at once where the writer is free, and else the next one does it. A store that
+// is paused has closed the connection, and its setting with it.
+func (s StateData) giveBack(ctx context.Context, failed error) {
+	if failed == nil || !s.grown.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(lifecycle.WithPolicy(context.WithoutCancel(ctx), lifecycle.Fail), 100*time.Millisecond)
+	defer cancel()
+	_ = s.update(ctx, func(*stateTx) error { return nil }) // the failure that counts is told
 }
 
 // RemoveRoom removes everything of a room; see state.Saver.

@@ -76,7 +76,15 @@ func (s StateData) view(ctx context.Context, fn func(*stateTx) error) error {
 }
 
 func (s StateData) update(ctx context.Context, fn func(*stateTx) error) error {
-	return s.db.Update(ctx, func(c *sqlite.Conn) error { return fn(s.tx(ctx, c)) })
+	return s.db.Update(ctx, func(c *sqlite.Conn) error {
+		t := s.tx(ctx, c)
+		if s.grown.Load() { // what has failed could not do it itself
+			if err := s.shrink(t); err != nil {
+				return err
+			}
+		}
+		return fn(t)
+	})
 }
 
 // admitted returns the error of an operation that a pause would refuse, for
