@@ -64,6 +64,12 @@ func (s *Store) View(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	return s.db.View(ctx, fn)
 }
 
+// Read calls fn with a reader, as sqlite.DB.Read does: each statement sees a moment of its
+// own, which is enough for one, and saves beginning and ending a transaction for it.
+func (s *Store) Read(ctx context.Context, fn func(*sqlite.Conn) error) error {
+	return s.db.Read(ctx, fn)
+}
+
 // Update calls fn with the writer inside one write transaction, as sqlite.DB.Update does.
 func (s *Store) Update(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	return s.db.Update(ctx, fn)

@@ -60,6 +60,7 @@ type hooks struct {
 	bytes         func() int64
 	taken         func(bool) bool
 	pause, resume func(ctx context.Context, s state.Store)
+	encrypted     func(ctx context.Context, s state.Store, room id.RoomID) (bool, error)
 }
 
 // hooked is a store in memory with something wrong.
@@ -216,6 +217,13 @@ func (s hooked) RoomInfo(ctx context.Context, room id.RoomID) (*state.RoomInfo, 
 		info = s.h.info(info)
 	}
 	return info, err
+}
+
+func (s hooked) IsEncrypted(ctx context.Context, room id.RoomID) (bool, error) {
+	if s.h.encrypted != nil {
+		return s.h.encrypted(ctx, s.Store, room)
+	}
+	return s.Store.IsEncrypted(ctx, room)
 }
 
 func (s hooked) RoomInfos(ctx context.Context) ([]*state.RoomInfo, error) {
@@ -611,6 +619,18 @@ var faults = []fault{
 		h.infos = func(all []*state.RoomInfo, err error) ([]*state.RoomInfo, error) { return reversed(all), err }
 	}},
 	{name: "follows no account data", by: "rooms-are-current", wrong: changing(func(c *state.Changes) { c.AccountData, c.RoomAccountData = nil, nil })},
+	{name: "forgets that a room is encrypted with its state", by: "encrypted-rooms", wrong: func(h *hooks) {
+		h.encrypted = func(ctx context.Context, s state.Store, room id.RoomID) (bool, error) {
+			e, _, err := s.StateEvent(ctx, room, "m.room.encryption", "")
+			return e.IsEncryption(), err
+		}
+	}},
+	{name: "knows of no room before it is told of it", by: "encrypted-rooms", wrong: func(h *hooks) {
+		h.encrypted = func(ctx context.Context, s state.Store, room id.RoomID) (bool, error) {
+			info, err := s.RoomInfo(ctx, room)
+			return info.IsEncrypted(), err
+		}
+	}},
 	{name: "lets all rooms through", by: "lists-of-rooms", wrong: func(h *hooks) {
 		h.roomFilter = func(f state.RoomFilter) state.RoomFilter { f.Without = 0; return f }
 	}},

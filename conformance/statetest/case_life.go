@@ -276,8 +276,9 @@ var calls = map[string]func(ctx context.Context, s state.Store) error{
 	"EventReceipts": func(ctx context.Context, s state.Store) error {
 		return second(s.EventReceipts(ctx, "!a:x", event.ReceiptTypeRead, state.Unthreaded, "$1"))
 	},
-	"RoomInfo":  func(ctx context.Context, s state.Store) error { return second(s.RoomInfo(ctx, "!a:x")) },
-	"RoomInfos": func(ctx context.Context, s state.Store) error { return second(s.RoomInfos(ctx)) },
+	"RoomInfo":    func(ctx context.Context, s state.Store) error { return second(s.RoomInfo(ctx, "!a:x")) },
+	"IsEncrypted": func(ctx context.Context, s state.Store) error { return second(s.IsEncrypted(ctx, "!a:x")) },
+	"RoomInfos":   func(ctx context.Context, s state.Store) error { return second(s.RoomInfos(ctx)) },
 	"Rooms": func(ctx context.Context, s state.Store) error {
 		return second(s.Rooms(ctx, state.RoomFilter{}, state.ByRecency, state.Page{Limit: 1}))
 	},

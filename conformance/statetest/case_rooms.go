@@ -25,6 +25,11 @@ var roomCases = []Case{
 		Origins: from("contract"), run: caseCurrent,
 	},
 	{
+		Name:    "encrypted-rooms",
+		Promise: "a room is encrypted as soon as an event says so, known or not, and stays so when its state is gone; one with another algorithm, or without a word, is not",
+		Origins: from("contract", "DIV-02"), run: caseEncrypted,
+	},
+	{
 		Name:    "lists-of-rooms",
 		Promise: "rooms come in every order, through every filter, in pages of any size; a cursor is refused for another order or filter",
 		Origins: from("contract", "bad input/cursors from elsewhere"), run: caseLists,
@@ -112,6 +117,32 @@ func caseCurrent(p *probe) {
 	if len(info.DirectTargets) != 0 {
 		p.Broken("a room that is no direct chat any more is one with %q", info.DirectTargets)
 	}
+}
+
+func caseEncrypted(p *probe) {
+	const known, unknown, other, plain, none = kitchen, id.RoomID("!state.only:x"), id.RoomID("!other:x"), garden, id.RoomID("!none:x")
+	s := p.open()
+	encryption := func(algorithm string) json.RawMessage {
+		return stateOf("$e", "m.room.encryption", "", me, fmt.Sprintf(`{"algorithm":%q}`, algorithm))
+	}
+	s.save(func(c *state.Changes) {
+		join(c, known, plain)
+		add(c, known, encryption("m.megolm.v1.aes-sha2"))
+		add(c, unknown, encryption("m.megolm.v1.aes-sha2"))
+		add(c, other, encryption("org.example"))
+	})
+	check := func() {
+		for room, want := range map[id.RoomID]bool{known: true, unknown: true, other: false, plain: false, none: false} {
+			is(p, "IsEncrypted of "+string(room), want)(s.IsEncrypted(p.Ctx, room))
+		}
+	}
+	s.again(check)
+	s.save(func(c *state.Changes) { c.Update(known).State, c.Update(plain).State = state.Left, state.Left })
+	s.save(func(c *state.Changes) { c.Update(known).State = state.Invited }) // which removes the state from inside
+	if _, found, err := s.StateEvent(p.Ctx, known, "m.room.encryption", ""); found || err != nil {
+		p.Broken("the state of a room that was left is there beside that of the invite: %v", err)
+	}
+	s.again(check)
 }
 
 func caseLists(p *probe) {

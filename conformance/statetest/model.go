@@ -487,6 +487,15 @@ func (m *stateModel) RoomInfo(_ context.Context, room id.RoomID) (*state.RoomInf
 	return modelTx{m}.RoomInfo(room)
 }
 
+func (m *stateModel) IsEncrypted(_ context.Context, room id.RoomID) (bool, error) {
+	info, err := modelTx{m}.RoomInfo(room)
+	if err != nil || info.IsEncrypted() {
+		return err == nil, err
+	}
+	e, _, err := modelTx{m}.StateEvent(room, event.StateEncryption.Type, "")
+	return e.IsEncryption(), err
+}
+
 func (m *stateModel) RoomInfos(_ context.Context) (out []*state.RoomInfo, err error) {
 	for _, data := range m.infos.list(everyRoom, nil) {
 		info := &state.RoomInfo{}

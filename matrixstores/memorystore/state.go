@@ -51,6 +51,8 @@ type (
 		state state.RoomState
 		flags state.RoomFlags
 
+		encrypted bool // RoomInfo.IsEncrypted
+
 		recency, notifications, highlights int64
 	}
 

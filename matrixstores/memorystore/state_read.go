@@ -415,6 +415,21 @@ func (s *StateStore) RoomInfo(ctx context.Context, room id.RoomID) (info *state.
 	return info, err
 }
 
+// IsEncrypted says whether a room is encrypted; see state.RoomInfos.
+func (s *StateStore) IsEncrypted(ctx context.Context, room id.RoomID) (is bool, err error) {
+	err = s.read(ctx, "ask whether a room is encrypted", func(t *stateTx) error {
+		row, there, err := infos.First(t.t, "id", inRoom(room))
+		if err != nil || there && row.encrypted {
+			is = err == nil
+			return err
+		}
+		e, _, err := t.StateEvent(room, event.StateEncryption.Type, "")
+		is = e.IsEncryption()
+		return err
+	})
+	return is, err
+}
+
 // RoomInfos returns all of them; see state.RoomInfos.
 func (s *StateStore) RoomInfos(ctx context.Context) (all []*state.RoomInfo, err error) {
 	page, err := s.Rooms(ctx, state.RoomFilter{}, state.ByAge, state.Page{})

@@ -104,7 +104,7 @@ func (t *stateTx) PutRoomInfo(info *state.RoomInfo) error {
 		return err
 	}
 	row := &infoRow{
-		room: info.ID, data: data, state: info.State, flags: info.Flags(), recency: info.Recency,
+		room: info.ID, data: data, state: info.State, flags: info.Flags(), encrypted: info.IsEncrypted(), recency: info.Recency,
 		notifications: int64(info.Counts.Notifications), highlights: int64(info.Counts.Highlights),
 	}
 	was, there, err := infos.First(t.t, "id", inRoom(info.ID))

@@ -122,19 +122,22 @@ func (t *stateTx) states(query string, args ...any) (events []state.StateEvent, 
 
 // onlyStateEvent is StateEvent for a transaction that does nothing else.
 func (t *stateTx) onlyStateEvent(room id.RoomID, eventType, stateKey string) (e state.StateEvent, found bool, err error) {
-	roomKey, err := t.key(domainStateRoom, string(room))
-	if err != nil {
-		return e, false, err
-	}
-	typeKey, err := t.key(domainStateType, string(stateType)+eventType)
-	if err != nil {
-		return e, false, err
-	}
-	key, err := t.key(keyDomain(eventType), stateKey)
+	roomKey, typeKey, key, err := t.stateKeys(room, eventType, stateKey)
 	if err != nil {
 		return e, false, err
 	}
 	return t.oneState(selectStateAt, roomKey, typeKey, key)
+}
+
+// stateKeys returns what a state event is found by, as it is stored.
+func (t *stateTx) stateKeys(room id.RoomID, eventType, stateKey string) (roomKey, typeKey, key []byte, err error) {
+	if roomKey, err = t.key(domainStateRoom, string(room)); err == nil {
+		typeKey, err = t.key(domainStateType, string(stateType)+eventType)
+	}
+	if err == nil {
+		key, err = t.key(keyDomain(eventType), stateKey)
+	}
+	return roomKey, typeKey, key, err
 }
 
 // StateEvent is a step of SaveChanges.
@@ -189,7 +192,7 @@ func (t *stateTx) RemoveState(room id.RoomID, stripped bool) error {
 
 // StateEvent returns a state event; see state.StateEvents.
 func (s StateData) StateEvent(ctx context.Context, room id.RoomID, eventType, stateKey string) (e state.StateEvent, found bool, err error) {
-	err = s.view(ctx, func(t *stateTx) error {
+	err = s.read(ctx, func(t *stateTx) error {
 		e, found, err = t.onlyStateEvent(room, eventType, stateKey)
 		return err
 	})

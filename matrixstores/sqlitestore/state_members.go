@@ -20,7 +20,10 @@ const (
 	upsertMember = `INSERT INTO member (room, user, membership, stripped, name, row, data) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (room, user) DO UPDATE SET membership = excluded.membership, stripped = excluded.stripped, name = excluded.name, row = excluded.row, data = excluded.data`
 
-	selectMember  = `SELECT stripped, row, data FROM member WHERE room = ? AND user = ?`
+	selectMember = `SELECT stripped, row, data FROM member WHERE room = ? AND user = ?`
+	// The same for an operation that asks for nothing else: one statement instead of two.
+	selectMemberAt = `SELECT stripped, row, data FROM member WHERE room = (SELECT id FROM room_id WHERE key = ?) AND user = ?`
+
 	selectMembers = `SELECT n, stripped, row, data FROM member WHERE room = ? AND membership = ? AND n > ? ORDER BY n LIMIT ?`
 	countMembers  = `SELECT count(*) FROM member WHERE room = ? AND membership = ?`
 	selectRoomsOf = `SELECT n, room FROM member WHERE user = ? AND membership = ?`
@@ -79,7 +82,7 @@ func (t *stateTx) RemoveMembers(room id.RoomID, filter state.Memberships) error 
 	return nil
 }
 
-// Member is a step of SaveChanges, and what StateData.Member does.
+// Member is a step of SaveChanges.
 func (t *stateTx) Member(room id.RoomID, user id.UserID) (m state.Member, found bool, err error) {
 	n, err := t.room(room)
 	if err != nil || n == 0 {
@@ -89,8 +92,25 @@ func (t *stateTx) Member(room id.RoomID, user id.UserID) (m state.Member, found 
 	if err != nil {
 		return m, false, err
 	}
+	return t.oneMember(selectMember, n, key)
+}
+
+// onlyMember is Member for an operation that does nothing else.
+func (t *stateTx) onlyMember(room id.RoomID, user id.UserID) (m state.Member, found bool, err error) {
+	roomKey, err := t.key(domainStateRoom, string(room))
+	if err != nil {
+		return m, false, err
+	}
+	key, err := t.key(domainStateUser, string(user))
+	if err != nil {
+		return m, false, err
+	}
+	return t.oneMember(selectMemberAt, roomKey, key)
+}
+
+func (t *stateTx) oneMember(query string, args ...any) (m state.Member, found bool, err error) {
 	var stored memberRow
-	err = t.c.QueryRow(t.ctx, selectMember, n, key).Scan(&stored.stripped, &stored.row, &stored.data)
+	err = t.c.QueryRow(t.ctx, query, args...).Scan(&stored.stripped, &stored.row, &stored.data)
 	if errors.Is(err, sqlite.ErrNoRows) {
 		return m, false, nil
 	}
@@ -192,8 +212,8 @@ func (t *stateTx) CountMembers(room id.RoomID, filter state.Memberships) (count 
 
 // Member returns a member; see state.Members.
 func (s StateData) Member(ctx context.Context, room id.RoomID, user id.UserID) (m state.Member, found bool, err error) {
-	err = s.view(ctx, func(t *stateTx) error {
-		m, found, err = t.Member(room, user)
+	err = s.read(ctx, func(t *stateTx) error {
+		m, found, err = t.onlyMember(room, user)
 		return err
 	})
 	return m, found, s.failed("get a member", err)

@@ -20,11 +20,16 @@ import (
 // What is known of rooms as a whole: state.RoomInfos, and removing a room.
 
 const (
-	upsertRoomInfo = `INSERT INTO room (room, state, flags, recency, notifications, highlights, row, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (room) DO UPDATE SET state = excluded.state, flags = excluded.flags, recency = excluded.recency,
+	upsertRoomInfo = `INSERT INTO room (room, state, flags, encrypted, recency, notifications, highlights, row, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (room) DO UPDATE SET state = excluded.state, flags = excluded.flags, encrypted = excluded.encrypted, recency = excluded.recency,
 			notifications = excluded.notifications, highlights = excluded.highlights, row = excluded.row, data = excluded.data`
 
-	selectRoomInfo  = `SELECT row, data FROM room WHERE room = ?`
+	selectRoomInfo = `SELECT row, data FROM room WHERE room = ?`
+	// -1: the room is encrypted, as its RoomInfo says. Otherwise whether there is an event that may say so: it is to be read.
+	selectEncrypted = `SELECT CASE WHEN (SELECT encrypted FROM room WHERE room = room_id.id) THEN -1
+		ELSE EXISTS (SELECT 1 FROM state WHERE room = room_id.id AND type = (SELECT id FROM type WHERE key = ?2) AND key = ?3) END
+		FROM room_id WHERE key = ?1`
+
 	selectRoomInfos = `SELECT n, row, data FROM room ORDER BY n`
 	selectDirect    = `SELECT room_id.row, room_id.name FROM room JOIN room_id ON room_id.id = room.room WHERE room.flags & 1 = 1`
 
@@ -148,7 +153,7 @@ func (t *stateTx) PutRoomInfo(info *state.RoomInfo) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.c.Exec(t.ctx, upsertRoomInfo, n, int64(info.State), int64(info.Flags()), info.Recency,
+	_, err = t.c.Exec(t.ctx, upsertRoomInfo, n, int64(info.State), int64(info.Flags()), info.IsEncrypted(), info.Recency,
 		info.Counts.Notifications, info.Counts.Highlights, row, data)
 	return err
 }
@@ -197,6 +202,24 @@ func (s StateData) RoomInfo(ctx context.Context, room id.RoomID) (info *state.Ro
 		return err
 	})
 	return info, s.failed("get what is known of a room", err)
+}
+
+// IsEncrypted says whether a room is encrypted; see state.RoomInfos.
+func (s StateData) IsEncrypted(ctx context.Context, room id.RoomID) (is bool, err error) {
+	const encryption = "m.room.encryption"
+	there := int64(0)
+	err = s.read(ctx, func(t *stateTx) error {
+		roomKey, typeKey, key, err := t.stateKeys(room, encryption, "")
+		if err == nil {
+			there, err = t.number(selectEncrypted, roomKey, typeKey, key)
+		}
+		return err
+	})
+	if err != nil || there <= 0 {
+		return there < 0, s.failed("ask whether a room is encrypted", err)
+	}
+	e, _, err := s.StateEvent(ctx, room, encryption, "")
+	return e.IsEncryption(), err
 }
 
 // RoomInfos returns all of them; see state.RoomInfos.

@@ -75,6 +75,16 @@ func (s StateData) view(ctx context.Context, fn func(*stateTx) error) error {
 	return s.db.View(ctx, func(c *sqlite.Conn) error { return fn(s.tx(ctx, c)) })
 }
 
+// read is view for what asks one statement: that is a transaction by itself.
+func (s StateData) read(ctx context.Context, fn func(*stateTx) error) error {
+	if db, ok := s.db.(interface {
+		Read(context.Context, func(*sqlite.Conn) error) error
+	}); ok {
+		return db.Read(ctx, func(c *sqlite.Conn) error { return fn(s.tx(ctx, c)) })
+	}
+	return s.view(ctx, fn) // a part of a transaction that is open
+}
+
 func (s StateData) update(ctx context.Context, fn func(*stateTx) error) error {
 	return s.db.Update(ctx, func(c *sqlite.Conn) error {
 		t := s.tx(ctx, c)

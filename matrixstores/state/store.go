@@ -184,6 +184,10 @@ type RoomInfos interface {
 	// RoomInfo returns what is known of a room; nil where there is no RoomInfo.
 	RoomInfo(ctx context.Context, room id.RoomID) (*RoomInfo, error)
 
+	// IsEncrypted says whether messages to the room are to be encrypted with Megolm: its RoomInfo
+	// remembers that, or its m.room.encryption event says so. It opens no RoomInfo: a client asks before each message.
+	IsEncrypted(ctx context.Context, room id.RoomID) (bool, error)
+
 	// RoomInfos returns all of them, in the order of first storing.
 	RoomInfos(ctx context.Context) ([]*RoomInfo, error)
 

@@ -507,8 +507,13 @@ func (a *Adapter) GetEncryptionEvent(ctx context.Context, room id.RoomID) (*even
 
 // IsEncrypted says whether a room is encrypted with Megolm.
 func (a *Adapter) IsEncrypted(ctx context.Context, room id.RoomID) (bool, error) {
-	content, err := a.GetEncryptionEvent(ctx, room)
-	return content != nil && content.Algorithm == id.AlgorithmMegolmV1, err
+	return load(ctx, a, "IsEncrypted", func(ctx context.Context, v view) (bool, error) {
+		if v.p == nil {
+			return v.store.IsEncrypted(ctx, room)
+		}
+		content, err := v.encryption(ctx, room)
+		return content != nil && content.Algorithm == id.AlgorithmMegolmV1, err
+	})
 }
 
 // encryption reads how a room is encrypted. An event that says nothing of it, because it was redacted for example, cannot make a room

@@ -74,6 +74,7 @@ CREATE TABLE room (
 	room          INTEGER NOT NULL UNIQUE,
 	state         INTEGER NOT NULL, -- state.RoomState
 	flags         INTEGER NOT NULL, -- state.RoomFlags
+	encrypted     INTEGER NOT NULL, -- 0 or 1: RoomInfo.IsEncrypted
 	recency       INTEGER NOT NULL,
 	notifications INTEGER NOT NULL,
 	highlights    INTEGER NOT NULL,

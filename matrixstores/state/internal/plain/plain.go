@@ -259,6 +259,15 @@ func (s *Store) RoomInfo(ctx context.Context, room id.RoomID) (info *state.RoomI
 	return info, cmp.Or(err, readErr)
 }
 
+func (s *Store) IsEncrypted(ctx context.Context, room id.RoomID) (is bool, err error) {
+	info, err := s.RoomInfo(ctx, room)
+	if err != nil || info.IsEncrypted() {
+		return err == nil, err
+	}
+	e, _, err := s.StateEvent(ctx, room, event.StateEncryption.Type, "")
+	return e.IsEncryption(), err
+}
+
 func (s *Store) RoomInfos(ctx context.Context) (infos []*state.RoomInfo, err error) {
 	rows, err := read(ctx, s, "RoomInfos", func(d *data) [][]byte { return inOrder(d.infos, func(id.RoomID, []byte) bool { return true }) })
 	for _, row := range rows {
