@@ -53,7 +53,7 @@ var lifeCases = []Case{
 func full(s *subject) {
 	p := s.p
 	c := chance{rand.New(rand.NewPCG(1, 1))}
-	for range p.count(6, 40, 40) {
+	for range p.count(6, 6, 40, 40) {
 		for _, make := range operations {
 			if _, err := make(c).do(p.Ctx, s.Store); err != nil && reason(err) == err {
 				p.Fatal("an operation returned %v", err)
@@ -66,7 +66,7 @@ func full(s *subject) {
 func caseSurvives(p *probe) {
 	s := p.open()
 	full(s)
-	for range p.count(2, 5, 20) {
+	for range p.count(1, 2, 5, 20) {
 		before := s.dump()
 		for range 2 { // pausing what is paused, resuming what runs
 			p.Must("Pause", s.Pause(p.Ctx))

@@ -144,7 +144,7 @@ func caseDeletedSession(p *probe) {
 func caseTogether(p *probe) {
 	s := p.open()
 	var over atomic.Bool
-	rounds := p.count(30, 200, 2000)
+	rounds := p.count(10, 30, 200, 2000)
 	write := func() {
 		defer over.Store(true)
 		for i := range rounds {
@@ -250,7 +250,7 @@ func caseReplay(p *probe) {
 
 func caseReplayRace(p *probe) {
 	s := p.open()
-	for round := range uint32(p.count(5, 50, 500)) {
+	for round := range uint32(p.count(3, 5, 50, 500)) {
 		var shown, added atomic.Int64
 		var all []func()
 		for i := range 8 {

@@ -45,8 +45,8 @@ var stormCases = []Case{
 
 func caseRandom(p *probe) {
 	seed := rand.Uint64()
-	for round := range p.count(1, 20, 200) {
-		p.About(fmt.Sprintf("seed %d", seed+uint64(round)), func() { compare(p, seed+uint64(round), p.count(120, 300, 1000)) })
+	for round := range p.count(1, 1, 20, 200) {
+		p.About(fmt.Sprintf("seed %d", seed+uint64(round)), func() { compare(p, seed+uint64(round), p.count(60, 120, 300, 1000)) })
 		if p.Over() {
 			return
 		}
@@ -135,7 +135,7 @@ func storm(p *probe, policy lifecycle.Policy) {
 				return false
 			}
 		}
-		return pauses >= p.count(8, 600, 6000)
+		return pauses >= p.count(6, 8, 600, 6000)
 	}
 	seed, pauses := rand.Uint64(), 0
 	all := []func(){func() {
@@ -184,7 +184,7 @@ func caseInterrupted(p *probe) {
 	o := p.options()
 	o.Grace = time.Millisecond
 	s := p.openIn(p.Dir(), o)
-	n := p.count(300, 2000, 10_000)
+	n := p.count(200, 300, 2000, 10_000)
 	step := func(i int) *crypto.Changes {
 		c := &crypto.Changes{NextBatch: fmt.Sprint(i), InboundGroupSessions: inbounds(kitchen, n)}
 		for j := range c.InboundGroupSessions {

@@ -93,7 +93,7 @@ func caseTrackedTogether(p *probe) {
 	ctx, cancel := context.WithCancel(p.Ctx)
 	done := p.Go(func() {
 		defer cancel()
-		for i := range p.count(20, 100, 1000) {
+		for i := range p.count(10, 20, 100, 1000) {
 			for j := range users {
 				users[j].Outdated = i%2 == 1
 			}

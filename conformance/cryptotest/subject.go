@@ -25,7 +25,12 @@ type probe struct {
 func (p *probe) has(c conformance.Capability) bool { return p.h.lacks(needs(c)) == "" }
 
 // count is how often something is done, by the tier.
-func (p *probe) count(short, full, soak int) int { return tier.Count(short, full, soak) }
+func (p *probe) count(brief, short, full, soak int) int {
+	if p.h.Brief {
+		short = brief
+	}
+	return tier.Count(short, full, soak)
+}
 
 // options are those of a store of which nothing special is wanted.
 func (p *probe) options() Options {
@@ -73,7 +78,7 @@ func (s *subject) nap() {
 func (s *subject) again(check func()) {
 	s.p.About("at once", check)
 	s.checks++
-	turn := func(n int) bool { return s.p.count(2, 1, 1) == 1 || s.checks%2 == n }
+	turn := func(n int) bool { return s.p.count(2, 2, 1, 1) == 1 || s.checks%2 == n }
 	files := s.p.has(conformance.Files)
 	if turn(0) || !files {
 		s.nap()

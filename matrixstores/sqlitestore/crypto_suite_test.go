@@ -8,7 +8,6 @@ import (
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/conformance/cryptotest"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/crypto"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/storekit/secret"
@@ -34,12 +33,12 @@ func cryptoPath(dir string) string { return filepath.Join(dir, "crypto.db") }
 
 func cryptoHarness(engine sqlite.Engine, s secret.Secret) *cryptotest.Harness {
 	h := &cryptotest.Harness{
+		Brief: !s.None() || engine.Name() != fastest().Name(), // what needs many is tested in plain, on one engine
 		Open: func(ctx context.Context, dir string, o cryptotest.Options) (crypto.Store, error) {
 			cfg := cryptoConfig(cryptoPath(dir), engine, s)
 			cfg.Clock, cfg.Database.Timeout, cfg.Database.Grace, cfg.Database.WhenPaused = o.Clock, o.Timeout, o.Grace, o.WhenPaused
-			if tier.Count(1, 0, 0) == 1 { // to wait for the disk changes no answer, and takes most of the time
-				cfg.Database.Synchronous, cfg.Relaxed = sqlite.SynchronousOff, true
-			}
+			hurried(&cfg.Database)
+			cfg.Relaxed = cfg.Database.Synchronous == sqlite.SynchronousOff
 			return sqlitestore.OpenCrypto(ctx, cfg)
 		},
 		Files: filesOf(cryptoPath),
