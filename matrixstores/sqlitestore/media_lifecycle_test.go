@@ -10,24 +10,14 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/storekit"
 	"github.com/quiesce-go/quiesce/storekit/secret"
 )
 
-// TestMediaConformance: a media store keeps every promise of pausing, encrypted and, in the tiers with big counts, plain.
-func TestMediaConformance(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
-		for i := range tier.Count(1, 3, 30) {
-			t.Run(fmt.Sprint("encrypted/run=", i+1), func(t *testing.T) { conformance.Run(t, mediaLifecycle(engine, key(1))) })
-		}
-		for i := range tier.Count(0, 1, 10) {
-			t.Run(fmt.Sprint("plain/run=", i+1), func(t *testing.T) { conformance.Run(t, mediaLifecycle(engine, secret.Secret{})) })
-		}
-	})
-}
+// TestMediaConformance: a media store keeps every promise of pausing; see keepsPromises for what runs when.
+func TestMediaConformance(t *testing.T) { keepsPromises(t, "mattn", mediaLifecycle) }
 
 // mediaLifecycle shows a media store to the suite of package conformance: a key is a URI, a value its content.
 func mediaLifecycle(engine sqlite.Engine, s secret.Secret) func() *conformance.Harness {

@@ -9,27 +9,13 @@ import (
 
 	"github.com/quiesce-go/quiesce/conformance"
 	"github.com/quiesce-go/quiesce/driver/sqlite"
-	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/storekit"
 	"github.com/quiesce-go/quiesce/storekit/secret"
 )
 
-// TestStateConformance: a state store keeps every promise of pausing, encrypted and, in the tiers with big counts, plain and on the slower engine, too.
-func TestStateConformance(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
-		slower := engine.Name() != fastest().Name()
-		for i := range tier.Count(1, 3, 30) {
-			if slower && tier.Count(1, 0, 0) == 1 {
-				t.Skip("in the short tier the other engine is enough")
-			}
-			t.Run(fmt.Sprint("encrypted/run=", i+1), func(t *testing.T) { conformance.Run(t, stateLifecycle(engine, key(1))) })
-		}
-		for i := range tier.Count(0, 1, 10) {
-			t.Run(fmt.Sprint("plain/run=", i+1), func(t *testing.T) { conformance.Run(t, stateLifecycle(engine, secret.Secret{})) })
-		}
-	})
-}
+// TestStateConformance: a state store keeps every promise of pausing; see keepsPromises for what runs when.
+func TestStateConformance(t *testing.T) { keepsPromises(t, "modernc", stateLifecycle) }
 
 // stateLifecycle shows a state store to the suite of package conformance: its keys and values are custom values.
 func stateLifecycle(engine sqlite.Engine, s secret.Secret) func() *conformance.Harness {
