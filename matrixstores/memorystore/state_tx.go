@@ -82,7 +82,7 @@ func (t *stateTx) PutPresence(user id.UserID, raw json.RawMessage) error {
 
 func (r *infoRow) open() (*state.RoomInfo, error) {
 	info := &state.RoomInfo{}
-	if err := json.Unmarshal(r.data, info); err != nil {
+	if err := info.UnmarshalJSON(r.data); err != nil {
 		return nil, err
 	}
 	return info, nil

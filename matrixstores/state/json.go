@@ -185,6 +185,7 @@ func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Key
 // marshal is json.Marshal, without writing < as \u003c: what is raw JSON in v stays as it came, but for white space.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(512)
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {

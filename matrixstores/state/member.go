@@ -92,18 +92,18 @@ type Member struct {
 // JSON type than the specification says, is left empty.
 func ParseMember(e StateEvent) (m Member, ok bool) {
 	var evt struct {
-		ID      text            `json:"event_id"`
-		Sender  text            `json:"sender"`
-		Content json.RawMessage `json:"content"`
+		ID      text `json:"event_id"`
+		Sender  text `json:"sender"`
+		Content struct {
+			Membership  text `json:"membership"`
+			DisplayName text `json:"displayname"`
+			AvatarURL   text `json:"avatar_url"`
+			IsDirect    flag `json:"is_direct"`
+			Reason      text `json:"reason"`
+		} `json:"content"`
 	}
-	var content struct {
-		Membership  text `json:"membership"`
-		DisplayName text `json:"displayname"`
-		AvatarURL   text `json:"avatar_url"`
-		IsDirect    flag `json:"is_direct"`
-		Reason      text `json:"reason"`
-	}
-	if e.StateKey == "" || json.Unmarshal(e.Raw, &evt) != nil || json.Unmarshal(evt.Content, &content) != nil || content.Membership == "" {
+	content := &evt.Content
+	if e.StateKey == "" || json.Unmarshal(e.Raw, &evt) != nil || content.Membership == "" {
 		return Member{}, false
 	}
 	return Member{

@@ -54,7 +54,7 @@ func (info *RoomInfo) UnmarshalJSON(data []byte) error {
 	var in roomInfo
 	strict := json.NewDecoder(bytes.NewReader(data))
 	strict.DisallowUnknownFields()
-	if strict.Decode(&in) == nil && in.Version <= RoomInfoVersion {
+	if strict.Decode(&in) == nil && in.Version <= RoomInfoVersion && strict.InputOffset() == int64(len(data)) {
 		*info = RoomInfo(in)
 		return nil
 	}
