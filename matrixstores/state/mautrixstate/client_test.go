@@ -93,7 +93,10 @@ func TestAClientOnAStoreThatPausesAppliesEachResponseOnce(t *testing.T) {
 				if err := store.Resume(ctx); err != nil {
 					t.Fatalf("resume %d: %v", i, err)
 				}
-				if _, err := applied(ctx, store); err != nil {
+				server.silence.Lock() // otherwise the sync may be ahead of every look at what it has stored
+				_, err := applied(ctx, store)
+				server.silence.Unlock()
+				if err != nil {
 					t.Fatalf("after resume %d: %v", i, err)
 				}
 				if stopped {

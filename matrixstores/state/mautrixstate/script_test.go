@@ -61,6 +61,7 @@ type script struct {
 	answered atomic.Int64 // the latest that it was given
 	last     atomic.Int64
 	atEnd    chan struct{} // closed when a client has said to have the last one
+	silence  sync.RWMutex  // nothing is answered while it is locked
 }
 
 func newScript(t *testing.T, point func(where string)) *script {
@@ -78,6 +79,8 @@ func newScript(t *testing.T, point func(where string)) *script {
 			<-r.Context().Done()
 			return
 		}
+		s.silence.RLock()
+		defer s.silence.RUnlock()
 		n++
 		s.answered.Store(int64(n))
 		fmt.Fprintf(w, `{"next_batch":"s%[1]d","rooms":{"join":{"!r":{"unread_notifications":{"notification_count":%[1]d},"timeline":{"events":[
@@ -145,7 +148,7 @@ func countUp(ctx context.Context, a *mautrixstate.Adapter) error {
 }
 
 // applied returns the response of the token in a store, and an error unless the state is exactly what the responses up to
-// that one make of it, each once. A sync may go on meanwhile.
+// that one make of it, each once. A sync may go on meanwhile, and come to its end soon.
 func applied(ctx context.Context, store state.Store) (int, error) {
 	for {
 		before, _, err := state.Get(ctx, store, state.SyncToken())
