@@ -96,7 +96,11 @@ func TestAnImportOfMoreThanIsReadAhead(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine sqlite.Engine) {
 		s := openEventCache(t, engine, key(1))
 		export := exportOf(t, s, 1000) // more than the buffer of a Decoder holds
-		for _, n := range []int64{0, 1, int64(len(export)) / 2, int64(len(export)) - 1, int64(len(export))} {
+		ahead := []int64{int64(len(export)) / 2, 0, 1, int64(len(export)) - 1, int64(len(export))}
+		if isShort() && engine.Name() != fastest().Name() { // it is the same code, above the engine
+			ahead = ahead[:1]
+		}
+		for _, n := range ahead {
 			s.ReadAhead(n)
 			for _, bad := range [][]byte{export[:len(export)-2], append(bytes.Clone(export), '!')} {
 				wantError(t, "Import", last(s.Import(ctx, bytes.NewReader(bad))), eventcache.ErrExport)
