@@ -1,9 +1,9 @@
 // Package matrixstores has what the stores of a Matrix client have in common,
 // whatever they keep and wherever they keep it.
 //
-// The contracts, with their types, are in the packages eventcache, media and
-// state (crypto is to come). Implementations are in sqlitestore and memorystore;
-// conformance/eventcachetest, mediatest and statetest prove that both give the same answers.
+// The contracts, with their types, are in the packages eventcache, media, state and
+// crypto. Implementations are in sqlitestore and memorystore; conformance/eventcachetest,
+// mediatest, statetest and cryptotest prove that both give the same answers.
 package matrixstores
 
 import (

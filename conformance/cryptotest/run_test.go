@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -77,47 +76,6 @@ func TestTheModelIsAsked(t *testing.T) {
 	for i := range of.NumMethod() {
 		if name := of.Method(i).Name; !asked[name] && !slices.Contains(others, name) && name != "SaveAccount" {
 			t.Errorf("nobody asks a store for %s", name)
-		}
-	}
-}
-
-func TestEveryRowHasACase(t *testing.T) {
-	if len(seedTests) != 38 || methods != 46 || len(gaps) != 12 || len(divergences) != 5 {
-		t.Errorf("rows are missing, or there are too many: %d tests, %d methods, %d gaps, %d rows of stores that disagree", len(seedTests), methods, len(gaps), len(divergences))
-	}
-	have := map[string][]string{}
-	for _, c := range Cases() {
-		for _, o := range c.Origins {
-			have[o] = append(have[o], c.Name)
-		}
-	}
-	all := origins()
-	for _, row := range all {
-		if len(have[row]) == 0 {
-			t.Errorf("no case for %q", row)
-		}
-	}
-	for row, names := range have {
-		if row != "contract" && !slices.Contains(all, row) {
-			t.Errorf("the cases %q name a row that there is not: %q", names, row)
-		}
-	}
-}
-
-func TestEveryCaseSaysWhatItIsFor(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range Cases() {
-		if c.Name == "" || c.Promise == "" || len(c.Origins) == 0 || c.run == nil {
-			t.Errorf("a case lacks its name, promise, origin or check: %+v", c)
-		}
-		if seen[c.Name] || !regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`).MatchString(c.Name) {
-			t.Errorf("the name %q is used twice, or is none for a subtest", c.Name)
-		}
-		seen[c.Name] = true
-		for _, text := range []string{c.Promise, c.Differs} {
-			if strings.HasSuffix(text, ".") || strings.ContainsAny(text, "|\n") {
-				t.Errorf("%s: %q does not fit into a table", c.Name, text)
-			}
 		}
 	}
 }

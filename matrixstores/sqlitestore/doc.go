@@ -9,7 +9,7 @@
 //		},
 //	})
 //
-// The contracts are in the packages eventcache, media and state.
+// The contracts are in the packages eventcache, media, state and crypto.
 //
 // In an encrypted store no identifier and no content can be read in its files: keys
 // are hashed, values are sealed for the row that they are in. What can be seen are
