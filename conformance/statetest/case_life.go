@@ -59,7 +59,7 @@ var lifeCases = []Case{
 // full has something of everything, about the names that ask asks for.
 func full(s *subject) {
 	c := chance{rand.New(rand.NewPCG(1, 1))}
-	for range 60 {
+	for range s.p.count(30, 60, 60, 60) {
 		_, do := c.operation()
 		do(s.Store)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/quiesce-go/quiesce/driver/sqlite"
 	"github.com/quiesce-go/quiesce/driver/sqlite/mattn"
 	"github.com/quiesce-go/quiesce/driver/sqlite/modernc"
+	"github.com/quiesce-go/quiesce/internal/tier"
 	"github.com/quiesce-go/quiesce/matrixstores/sqlitestore"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 	"github.com/quiesce-go/quiesce/storekit"
@@ -368,7 +369,7 @@ func TestStateRefusesWhatHasNoName(t *testing.T) {
 // TestStateTakesAnyNumberOfKeys: a hundred thousand at once, in every method that takes a list, and in a Changes.
 func TestStateTakesAnyNumberOfKeys(t *testing.T) {
 	s := openState(t, fastest(), key(1))
-	const many = 100_000
+	many := tier.Count(40_000, 100_000, 100_000) // SQLite allows 32,766 parameters
 	users, keys, names := make([]id.UserID, many), make([]string, many), make([]string, many)
 	for i := range many {
 		users[i] = id.UserID(fmt.Sprintf("@user%06d:x", i))
