@@ -6,6 +6,7 @@ package mediatest
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
@@ -177,6 +178,7 @@ func casePaused(p *probe) {
 	there := []media.Request{file("there"), file("removed"), thumbnail("all removed", 1, 1), file("called"), file("renamed"), file("created"), file("written")}
 	for _, why := range []string{"paused", "paused for the second time"} {
 		names, all := s.ready(p.Ctx)
+		defer runtime.KeepAlive(all) // an upload of a Writer that nobody holds any more is nobody's
 		before := s.dump(there...)
 		s.state(lifecycle.Active)
 		p.Must("Pause", s.Pause(p.Ctx))
