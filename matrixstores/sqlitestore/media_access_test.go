@@ -105,6 +105,7 @@ func TestMediaLastAccessIsStored(t *testing.T) {
 			return err
 		}
 		s := openMedia(t, cfg)
+		must(t, s.SetPolicy(ctx, media.NoLimits())) // a cleaning in the background would store it, too
 		addMedia(t, s, file(1), []byte("content"))
 		read := func() time.Time {
 			t.Helper()
