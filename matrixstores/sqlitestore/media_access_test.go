@@ -59,8 +59,11 @@ func TestMediaReadsDoNotWrite(t *testing.T) {
 		now := newClock()
 		cfg.Clock = now.now
 		cfg.Database.NoOptimize = true // which writes statistics, in the background
+		cleaned := make(chan error, 1)
+		cfg.Cleaned = func(_ media.Cleaned, err error) { cleaned <- err }
 		s := openMedia(t, cfg)
 		addMedia(t, s, file(1), pattern(1, 2*chunkSize))
+		must(t, <-cleaned) // the first cleaning is due at once, and written down
 		before := writtenTo(t, s)
 		for range 10 {
 			at := now.add(time.Second)
