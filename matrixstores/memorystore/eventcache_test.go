@@ -42,6 +42,11 @@ func TestEventCacheContract(t *testing.T) {
 	})
 }
 
+// BenchmarkEventCache are the workloads of the suite.
+func BenchmarkEventCache(b *testing.B) {
+	eventcachetest.Bench(b, func() *eventcachetest.Harness { return eventCacheHarness(false) })
+}
+
 func eventCacheHarness(strict bool) *eventcachetest.Harness {
 	return &eventcachetest.Harness{
 		Brief: !strict, // what needs many is tested with a gate
