@@ -277,11 +277,16 @@ func (b *giveBack[C]) leftovers() {
 		return
 	}
 	attempt(func() error { b.rep.Leftovers = inspector.Leftovers(); return nil }, func(err error) {
+		if err == nil && b.last == nil && len(b.rep.Leftovers) > 0 {
+			err = errNothingOpen
+		}
 		if err != nil {
 			b.rep.warn("leftovers", err)
 		}
 	})
 }
+
+var errNothingOpen = errors.New("no connection was open that could have written the log back")
 
 func (b *giveBack[C]) report() {
 	s, rep := b.s, b.rep

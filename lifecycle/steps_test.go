@@ -257,6 +257,24 @@ func TestFailedCheckpointIsAWarning(t *testing.T) {
 	}
 }
 
+// What is left where nothing was open any more, nobody could have written back: that is no proof that all is well.
+func TestALogThatNobodyCouldWriteBackIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFull(t)
+		d.leftovers = []string{"rooms.db-wal"}
+		d.onReset = func(*fakeConn) error { return errors.New("unfit") }
+		s := open(t, d, config{})
+		wantNil(t, s.Read(background, func(*fakeConn) error { return nil }), "a read whose connection is closed after it")
+		if n := d.open.Load(); n != 0 {
+			t.Fatalf("%d connections are open", n)
+		}
+		wantNil(t, s.Pause(background), "Pause")
+		if rep := s.Report(); len(rep.Warnings) != 1 || !strings.Contains(rep.Warnings[0], "no connection was open") {
+			t.Errorf("warnings %v; want one that says that nobody could write back", rep.Warnings)
+		}
+	})
+}
+
 func TestFailedIdentityIsAWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newFull(t)

@@ -249,13 +249,10 @@ func TestGroupsOfStoresEndInOneState(t *testing.T) {
 				if err := held.Err(); err != nil {
 					t.Errorf("store %d is paused: %v", i, err)
 				}
-				// Callers with a millisecond may cut a checkpoint short; then the report warns. Or they cut a Resume short: its connection, which has
-				// not come to the log yet, keeps the one that is closed beside it from removing that. Then nothing is open that could, and the report lists it.
-				left, _ := filepath.Glob(db.Path() + "-*")
-				rep := db.Report()
-				listed := rep.CheckpointResult.Mode == "" && len(rep.Leftovers) == len(left)
-				if len(left) > 0 && len(rep.Warnings) == 0 && !listed {
-					t.Errorf("store %d is paused, nobody else has its file, and %v is left without a word: %+v", i, left, rep)
+				// Callers with a millisecond may cut a checkpoint short, or a Resume, whose connection keeps the one
+				// that is closed beside it from removing the log; then the report says so.
+				if left, _ := filepath.Glob(db.Path() + "-*"); len(left) > 0 && len(db.Report().Warnings) == 0 {
+					t.Errorf("store %d is paused, nobody else has its file, and %v is left without a warning: %+v", i, left, db.Report())
 				}
 			}
 		}
