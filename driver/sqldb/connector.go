@@ -79,14 +79,11 @@ type foreign[C comparable] struct {
 }
 
 func (h *foreign[C]) begin(ctx context.Context, write bool) (*Session, bool, error) {
-	var c C
-	var fresh bool
-	var err error
+	begin := h.conn.Begin
 	if write {
-		c, fresh, err = h.conn.BeginWrite(ctx)
-	} else {
-		c, fresh, err = h.conn.Begin(ctx)
+		begin = h.conn.BeginWrite
 	}
+	c, fresh, err := begin(ctx)
 	if err != nil {
 		return nil, false, err
 	}

@@ -280,30 +280,21 @@ func (r *rows) next(dest []driver.Value) error {
 		err = lifecycle.ErrInterrupted
 	case r.shut:
 		err = errRowsShut
-	case r.sc.watch == nil: // most of the time, and the shortest way
-		err = r.inner.Next(dest)
-		err = r.got(err)
 	default:
 		r.sc.calling()
 		err = r.inner.Next(dest)
 		r.sc.called()
-		err = r.got(err)
+		switch err {
+		case nil:
+			r.begun = true
+		case io.EOF:
+			r.ended = true
+		default:
+			err = r.s.explain(err, &r.sc)
+		}
 	}
 	g.Left()
 	return err
-}
-
-// got notes what the driver has answered to Next.
-func (r *rows) got(err error) error {
-	if err == nil {
-		r.begun = true
-		return nil
-	}
-	if err == io.EOF { //nolint:errorlint // io.EOF itself
-		r.ended = true
-		return err
-	}
-	return r.s.explain(err, &r.sc)
 }
 
 var errRowsShut = errors.New("sqldb: the rows were closed when their transaction ended")

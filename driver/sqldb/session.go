@@ -152,6 +152,8 @@ func (s *Session) Reset() error {
 	var err error
 	if !s.tidied() {
 		err = s.call(s.clean)
+	}
+	if s.guard.Interrupted() {
 		s.guard.Calm()
 	}
 	if s.can.interrupt == nil {
@@ -164,19 +166,22 @@ func (s *Session) Reset() error {
 	return err
 }
 
-// tidied says whether an operation has left nothing to clean.
+// tidied says whether an operation has left nothing to look at: most do.
 func (s *Session) tidied() bool {
-	return s.rows == nil && s.tx == nil && !s.began.Load() && s.can.valid == nil &&
-		!s.guard.Broken() && !s.guard.Interrupted() && !s.guard.Poked()
+	return !s.left() && s.can.valid == nil && !s.guard.Broken()
+}
+
+// left says whether it has left something to settle.
+func (s *Session) left() bool {
+	return s.rows != nil || s.tx != nil || s.began.Load() || s.guard.Interrupted() || s.guard.Poked()
 }
 
 // clean leaves the connection as an operation wants to find it. Inside the guard.
 func (s *Session) clean() error {
-	interrupted := s.guard.Interrupted()
-	if s.guard.Broken() || interrupted && s.can.interrupt == nil {
+	if s.guard.Broken() || s.guard.Interrupted() && s.can.interrupt == nil {
 		return errUnfit // what an ended context has left behind, only its driver knows
 	}
-	if s.rows != nil || s.tx != nil || s.began.Load() || interrupted || s.guard.Poked() {
+	if s.left() {
 		if err := s.settle(); err != nil {
 			return err
 		}
