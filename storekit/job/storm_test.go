@@ -23,11 +23,13 @@ type storm struct {
 	r       *job.Runner
 	running atomic.Int64  // runs at this moment
 	resumes atomic.Uint64 // that have been begun
+	resumed atomic.Uint64 // that have ended
 	mu      sync.Mutex
 	handles []*job.Handle
 }
 
-// calm is called after a Pause that began when so many Resumes had been, and returned nil.
+// calm is called after a Pause that began when so many Resumes had ended, and returned nil. One
+// that had been begun then, and not ended, may have come after the Pause.
 func (s *storm) calm(before uint64) {
 	running := s.running.Load()
 	if s.resumes.Load() == before && running != 0 { // in this order: no Resume had begun when the runs were counted
@@ -91,7 +93,7 @@ func (s *storm) call(rnd *rand.Rand, name string) {
 	what, h := rnd.IntN(12), s.pick(rnd)
 	switch {
 	case what < 3:
-		before := s.resumes.Load()
+		before := s.resumed.Load()
 		switch err := s.r.Pause(ctx); {
 		case err == nil:
 			s.calm(before)
@@ -101,6 +103,7 @@ func (s *storm) call(rnd *rand.Rand, name string) {
 	case what < 6:
 		s.resumes.Add(1)
 		wantNil(s.t, s.r.Resume(bg), "Resume")
+		s.resumed.Add(1)
 	case h == nil, what < 8:
 		h, err := s.r.Start(s.job(rnd, name))
 		wantNil(s.t, err, "Start")
