@@ -86,19 +86,9 @@ func (sc *scope) ended() bool {
 	return sc.stop != nil && sc.caller.Err() != nil
 }
 
-// calling and called enclose the calls into the engine that the context may
-// interrupt. Mostly there is none, and these are inlined down to a comparison.
-func (sc *scope) calling() {
-	if sc.watch != nil {
-		sc.watch.Calling()
-	}
-}
-
-func (sc *scope) called() {
-	if sc.watch != nil {
-		sc.watch.Called()
-	}
-}
+// calling and called enclose the calls into the engine that the context may interrupt.
+func (sc *scope) calling() { sc.watch.Calling() }
+func (sc *scope) called()  { sc.watch.Called() }
 
 // end ends the watching.
 func (sc *scope) end() {

@@ -68,15 +68,21 @@ func (w *Watch) Fired() bool { return w != nil && w.hit.Load() }
 func (w *Watch) Context() context.Context { return w.ctx }
 
 // Calling marks the calls into the engine that the watch may interrupt.
-func (w *Watch) Calling() { w.mark(w) }
+func (w *Watch) Calling() {
+	if w != nil {
+		w.mark(w)
+	}
+}
 
 // Called is the end of Calling.
-func (w *Watch) Called() { w.mark(nil) }
+func (w *Watch) Called() {
+	if w != nil {
+		w.mark(nil)
+	}
+}
 
 func (w *Watch) mark(now *Watch) {
-	if w != nil {
-		w.guard.mu.Lock()
-		w.guard.watching = now
-		w.guard.mu.Unlock()
-	}
+	w.guard.mu.Lock()
+	w.guard.watching = now
+	w.guard.mu.Unlock()
 }
