@@ -8,10 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/quiesce-go/quiesce/driver/sqlite"
+	"github.com/quiesce-go/quiesce/internal/holders"
 	"github.com/quiesce-go/quiesce/lifecycle"
 	"github.com/quiesce-go/quiesce/storekit/secret"
 )
@@ -77,11 +77,11 @@ func (s *Store) restore(ctx context.Context, path string, o RestoreOptions) erro
 	defer s.swap.one.give()
 	database := s.realPath()
 	fresh := database + restoreNew
-	defer discard(fresh)
 	number, err := s.makeCopy(ctx, path, fresh, o)
 	if err != nil {
 		return err
 	}
+	defer discard(fresh)
 	return s.putInPlace(ctx, number, fresh, database+restoreOld)
 }
 
@@ -156,23 +156,10 @@ func (s *Store) makeCopy(ctx context.Context, path, fresh string, o RestoreOptio
 // itself, not beside a link to it, is where its log lies and where it can be replaced.
 func (s *Store) realPath() string { return resolved(s.db.Path()) }
 
-// resolved follows symbolic links, also those to a file that is not there yet.
+// resolved follows symbolic links, also those to a file that is not there yet. What cannot be followed stays as it is.
 func resolved(path string) string {
-	for range 40 { // as many as systems follow
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real
-		}
-		to, err := os.Readlink(path)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
-		}
-		path = to
-	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(dir, filepath.Base(path))
+	if real, _, err := holders.Resolve(path); err == nil {
+		return real
 	}
 	return path
 }

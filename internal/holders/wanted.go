@@ -40,15 +40,7 @@ func want(paths []string) (*wanted, error) {
 		if p == "" || strings.ContainsRune(p, 0) {
 			return nil, fmt.Errorf("holders: %q is no path", p)
 		}
-		abs := p
-		if !filepath.IsAbs(p) {
-			dir, err := os.Getwd()
-			if err != nil {
-				return nil, fmt.Errorf("holders: %s: %w", p, err)
-			}
-			abs = dir + string(filepath.Separator) + p
-		}
-		resolved, links, err := resolve(abs)
+		resolved, links, err := Resolve(p)
 		if err != nil {
 			return nil, fmt.Errorf("holders: %w", err)
 		}
@@ -120,12 +112,19 @@ func standsAt(path string, id *fileID) bool {
 	return err == nil && id != nil && at.ino == id.ino
 }
 
-// resolve returns the path that the kernel would show for a file opened under
+// Resolve returns the path that the kernel would show for a file opened under
 // path, and the links that stood for it on the way. Neither the file nor its
 // directory needs to exist. Paths are not cleaned before links are followed:
 // link/.. is the parent of what the link points to.
-func resolve(path string) (resolved string, links []string, err error) {
+func Resolve(path string) (resolved string, links []string, err error) {
 	const most = 40 // as many as the kernel follows
+	if !filepath.IsAbs(path) {
+		dir, err := os.Getwd()
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", path, err)
+		}
+		path = dir + string(filepath.Separator) + path
+	}
 	for range most {
 		dir, base := filepath.Split(path)
 		dir, err := resolveDir(dir)
