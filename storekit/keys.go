@@ -169,24 +169,20 @@ func (s *Store) ReloadKeys(ctx context.Context) error {
 // ErrPlain is returned by what only an encrypted store can do. It is codec.ErrPlain.
 var ErrPlain = codec.ErrPlain
 
-// encrypted returns the cipher of an encrypted store.
+// encrypted returns the cipher of a store that has a secret.
 func (s *Store) encrypted() (*secret.Cipher, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.cipher != nil:
-		return s.cipher, nil
-	case s.secret.None():
-		return nil, ErrPlain
-	default:
+	if s.cipher == nil {
 		return nil, secret.ErrLocked // it has never been resumed
 	}
+	return s.cipher, nil
 }
 
 // changing begins a change of the keys with an operation on the database: that
 // waits for a Resume, where it is the policy, or says that the store is paused or closed.
 func (s *Store) changing(ctx context.Context) (cipher *secret.Cipher, err error) {
-	if s.secretNow().None() {
+	if s.secretIsNone() {
 		return nil, ErrPlain
 	}
 	err = s.db.Read(ctx, func(*sqlite.Conn) (err error) {

@@ -31,18 +31,16 @@ type sealedValue struct {
 func (c SealedColumn) read(r *sqlite.Row) (v sealedValue, err error) {
 	switch id := r.Value(0).(type) {
 	case []byte:
-		v.row = append([]byte{}, id...)
-		v.id = v.row
+		v.row, v.id = id, id
 	case string:
 		v.row, v.id = []byte(id), id
 	default:
 		return v, fmt.Errorf("%w: %s: a row's id is %T, neither a BLOB nor TEXT", ErrSealedColumn, c, id)
 	}
-	value, is := r.Value(1).([]byte)
-	if !is {
+	var is bool
+	if v.value, is = r.Value(1).([]byte); !is {
 		return v, fmt.Errorf("%w: %s: row %x: the value is %T, no BLOB", ErrSealedColumn, c, v.row, r.Value(1))
 	}
-	v.value = append([]byte{}, value...)
 	return v, nil
 }
 

@@ -28,13 +28,14 @@ func (s *Store) Size(ctx context.Context) (Size, error) {
 		size, err = pages(ctx, c)
 		return err
 	})
+	database := s.realPath()
 	for _, f := range []struct {
 		path string
 		to   *int64
 	}{
-		{s.realPath() + "-wal", &size.Log},
-		{s.realPath() + leasesSuffix, &size.Leases},
-		{s.realPath() + leasesSuffix + "-wal", &size.Leases},
+		{database + "-wal", &size.Log},
+		{database + leasesSuffix, &size.Leases},
+		{database + leasesSuffix + "-wal", &size.Leases},
 	} {
 		info, statErr := os.Stat(f.path)
 		switch {

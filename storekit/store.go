@@ -106,10 +106,15 @@ func (s *Store) Leases() *lease.Locks { return s.leases }
 // same: work is refused. Where ctx has no deadline, Database.Timeout bounds all of it.
 // With ForgetKeyOnPause the keys are wiped when it returns nil.
 func (s *Store) Pause(ctx context.Context) error {
-	undo := s.swap.intend(lifecycle.ErrPaused)
+	return s.end(ctx, s.group, lifecycle.ErrPaused)
+}
+
+// end is Pause, and Close, which is why whoever comes is refused from now on.
+func (s *Store) end(ctx context.Context, group *lifecycle.Group, why error) error {
+	undo := s.swap.intend(why)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	err := s.tell(ctx, s.group)
+	err := s.tell(ctx, group)
 	if errors.Is(err, lifecycle.ErrNested) {
 		undo()
 	}
@@ -177,14 +182,7 @@ func (s *Store) resume(ctx context.Context) error {
 
 // Close is Pause for good. It wipes the keys.
 func (s *Store) Close(ctx context.Context) error {
-	undo := s.swap.intend(lifecycle.ErrClosed)
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	err := s.tell(ctx, s.ending)
-	if errors.Is(err, lifecycle.ErrNested) {
-		undo()
-	}
-	return err
+	return s.end(ctx, s.ending, lifecycle.ErrClosed)
 }
 
 // Wipe closes the store and deletes it, with everything beside it. Another

@@ -15,7 +15,11 @@ import (
 func (s *Store) yielding(ctx context.Context, f func(context.Context) error) error {
 	ctx, stop := s.untilPause(ctx)
 	defer stop() // also where f panics: it calls what users have written
-	return yielded(ctx, f(ctx))
+	err := f(ctx)
+	if err == nil || !errors.Is(context.Cause(ctx), lifecycle.ErrInterrupted) || errors.Is(err, lifecycle.ErrInterrupted) || errors.Is(err, lifecycle.ErrPaused) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", lifecycle.ErrInterrupted, err)
 }
 
 // untilPause returns a context that ends when a pause of the life begins that the caller's operation belongs to.
@@ -35,12 +39,4 @@ func (s *Store) untilPause(ctx context.Context) (_ context.Context, stop func())
 		cancel(nil)
 		<-over
 	}
-}
-
-// yielded makes of the error of work under untilPause what the caller is to know.
-func yielded(ctx context.Context, err error) error {
-	if err == nil || !errors.Is(context.Cause(ctx), lifecycle.ErrInterrupted) || errors.Is(err, lifecycle.ErrInterrupted) || errors.Is(err, lifecycle.ErrPaused) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", lifecycle.ErrInterrupted, err)
 }

@@ -19,7 +19,7 @@ type file struct {
 }
 
 // Resume makes a file that is missing anew: leases are not worth a store that does not open.
-func (f file) Resume(ctx context.Context) error {
+func (f *file) Resume(ctx context.Context) error {
 	err := f.DB.Resume(ctx)
 	if !errors.Is(err, lifecycle.ErrMissing) {
 		return err
@@ -33,11 +33,15 @@ func (f file) Resume(ctx context.Context) error {
 
 // makeAnew makes the file under another name, since this one is the paused
 // database's, and lets it have the name where no other process has been faster.
-func (f file) makeAnew(ctx context.Context) (err error) {
+func (f *file) makeAnew(ctx context.Context) (err error) {
 	path, fresh := f.Path(), f.Path()+"-new-"+rand.Text()
 	cfg := f.cfg
 	cfg.Path, cfg.Dir, cfg.StartPaused, cfg.Observer, cfg.BeforeRelease = fresh, "", false, nil, nil
-	defer func() { err = errors.Join(err, removeIfThere(fresh)) }()
+	defer func() {
+		if left := os.Remove(fresh); !errors.Is(left, fs.ErrNotExist) { // which it is where it was renamed
+			err = errors.Join(err, left)
+		}
+	}()
 	db, err := sqlite.Open(ctx, cfg)
 	if err != nil {
 		return err
@@ -52,22 +56,15 @@ func (f file) makeAnew(ctx context.Context) (err error) {
 	return os.Rename(fresh, path) // a file system without links
 }
 
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func (f file) update(ctx context.Context, fn func(rows) error) error {
+func (f *file) update(ctx context.Context, fn func(rows) error) error {
 	return f.DB.Update(ctx, func(c *sqlite.Conn) error { return fn(fileRows{c}) })
 }
 
-func (f file) view(ctx context.Context, fn func(rows) error) error {
+func (f *file) view(ctx context.Context, fn func(rows) error) error {
 	return f.DB.View(ctx, func(c *sqlite.Conn) error { return fn(fileRows{c}) })
 }
 
-func (f file) wipe(ctx context.Context) error { return f.DB.Wipe(ctx) }
+func (f *file) wipe(ctx context.Context) error { return f.DB.Wipe(ctx) }
 
 // openFile opens the database. One that is damaged is replaced: leases are not
 // worth a repair, and nobody can go on with it. Wipe deletes nothing that

@@ -56,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Locks, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.store = file{db, database}
+	l.store = &file{db, database}
 	return l, nil
 }
 
