@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -247,20 +246,17 @@ const memberList = 'm'
 func (s *StateStore) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (found state.MemberPage, err error) {
 	question, after := state.MembersQuestion(room, filter), uint64(0)
 	if page.After != "" {
-		_, numbers, err := page.After.Parse(memberList, 2)
-		if err == nil && numbers[0] != question {
-			err = fmt.Errorf("state: %w", state.ErrCursor)
-		}
+		_, numbers, err := page.After.Parse(memberList, question, 1)
 		if err != nil {
 			return found, s.failed("get members", err)
 		}
-		after = uint64(max(numbers[1], 0))
+		after = uint64(max(numbers[0], 0))
 	}
 	err = s.read(ctx, "get members", func(t *stateTx) error {
 		var last uint64
 		return t.each(room, filter, after, func(row *memberRow) bool {
 			if page.Limit > 0 && len(found.Members) == page.Limit {
-				found.Next = state.MakeCursor(memberList, "", question, int64(last))
+				found.Next = state.MakeCursor(memberList, question, "", int64(last))
 				return false
 			}
 			found.Members, last = append(found.Members, row.Member), row.n
@@ -461,23 +457,6 @@ var roomOrders = map[state.Order]roomOrder{
 // roomList is the list that a cursor of Rooms belongs to: one for each order.
 func roomList(order state.Order) byte { return 'A' + byte(order) }
 
-// roomPlace returns the place in a list of rooms that a cursor stands for, as n numbers and, for a list by name, a name.
-func roomPlace(filter state.RoomFilter, order state.Order, after state.Cursor, n int) (text string, place []int64, err error) {
-	text, numbers, err := after.Parse(roomList(order), n+1)
-	if err == nil && numbers[0] != filter.Question() {
-		err = fmt.Errorf("state: %w", state.ErrCursor)
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	return text, numbers[1:], nil
-}
-
-// roomCursor is the opposite.
-func roomCursor(filter state.RoomFilter, order state.Order, text string, place ...int64) state.Cursor {
-	return state.MakeCursor(roomList(order), text, append([]int64{filter.Question()}, place...)...)
-}
-
 // fits says whether a filter lets a room through that was not opened.
 func (r *infoRow) fits(f state.RoomFilter) bool {
 	return f.States.Has(r.state) && r.flags&f.With == f.With && r.flags&f.Without == 0
@@ -501,7 +480,7 @@ func (s *StateStore) roomsBy(ctx context.Context, filter state.RoomFilter, order
 	o := roomOrders[order]
 	from := key{}
 	if page.After != "" {
-		_, place, err := roomPlace(filter, order, page.After, len(o.place(&infoRow{})))
+		_, place, err := page.After.Parse(roomList(order), filter.Question(), len(o.place(&infoRow{})))
 		if err != nil {
 			return found, err
 		}
@@ -517,7 +496,7 @@ func (s *StateStore) roomsBy(ctx context.Context, filter state.RoomFilter, order
 				continue
 			}
 			if page.Limit > 0 && len(found.Rooms) == page.Limit {
-				found.Next = roomCursor(filter, order, "", o.place(last)...)
+				found.Next = state.MakeCursor(roomList(order), filter.Question(), "", o.place(last)...)
 				return nil
 			}
 			info, err := row.open()
@@ -541,7 +520,7 @@ func (s *StateStore) roomsByName(ctx context.Context, filter state.RoomFilter, p
 	compare := func(a, b named) int { return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(a.n, b.n)) }
 	var after named
 	if page.After != "" {
-		text, numbers, err := roomPlace(filter, state.ByName, page.After, 1)
+		text, numbers, err := page.After.Parse(roomList(state.ByName), filter.Question(), 1)
 		if err != nil {
 			return found, err
 		}
@@ -574,7 +553,7 @@ func (s *StateStore) roomsByName(ctx context.Context, filter state.RoomFilter, p
 	if page.Limit > 0 && len(all) > page.Limit {
 		all = all[:page.Limit]
 		last := all[page.Limit-1]
-		found.Next = roomCursor(filter, state.ByName, last.key, last.n)
+		found.Next = state.MakeCursor(roomList(state.ByName), filter.Question(), last.key, last.n)
 	}
 	for _, room := range all {
 		found.Rooms = append(found.Rooms, room.info)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"maunium.net/go/mautrix/event"
@@ -252,14 +251,11 @@ const memberList = 'm'
 func (s StateData) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (members state.MemberPage, err error) {
 	question, after := state.MembersQuestion(room, filter), int64(0)
 	if page.After != "" {
-		_, numbers, err := page.After.Parse(memberList, 2)
-		if err == nil && numbers[0] != question {
-			err = fmt.Errorf("state: %w", state.ErrCursor)
-		}
+		_, numbers, err := page.After.Parse(memberList, question, 1)
 		if err != nil {
 			return members, s.failed("get members", err)
 		}
-		after = numbers[1]
+		after = numbers[0]
 	}
 	err = s.viewRoom(ctx, room, func(t *stateTx, n int64) error {
 		limit := 0
@@ -272,7 +268,7 @@ func (s StateData) Members(ctx context.Context, room id.RoomID, filter state.Mem
 		}
 		if page.Limit > 0 && len(rows) > page.Limit {
 			rows = rows[:page.Limit]
-			members.Next = state.MakeCursor(memberList, "", question, rows[page.Limit-1].n)
+			members.Next = state.MakeCursor(memberList, question, "", rows[page.Limit-1].n)
 		}
 		members.Members, err = t.openMembers(rows)
 		return err

@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -283,23 +282,6 @@ var roomOrders = map[state.Order]roomOrder{
 // roomList is the list that a cursor of Rooms belongs to: one for each order.
 func roomList(order state.Order) byte { return 'A' + byte(order) }
 
-// roomPlace returns the place in a list of rooms that a cursor stands for, as n numbers and, for a list by name, a name.
-func roomPlace(filter state.RoomFilter, order state.Order, after state.Cursor, n int) (text string, place []int64, err error) {
-	text, numbers, err := after.Parse(roomList(order), n+1)
-	if err == nil && numbers[0] != filter.Question() {
-		err = fmt.Errorf("state: %w", state.ErrCursor)
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	return text, numbers[1:], nil
-}
-
-// roomCursor is the opposite.
-func roomCursor(filter state.RoomFilter, order state.Order, text string, place ...int64) state.Cursor {
-	return state.MakeCursor(roomList(order), text, append([]int64{filter.Question()}, place...)...)
-}
-
 // Rooms returns a page of rooms; see state.RoomInfos.
 func (s StateData) Rooms(ctx context.Context, filter state.RoomFilter, order state.Order, page state.Page) (rooms state.RoomPage, err error) {
 	if err = order.Check(); err == nil {
@@ -319,7 +301,7 @@ func (s StateData) roomsBy(ctx context.Context, filter state.RoomFilter, order s
 	o := roomOrders[order]
 	after := o.first
 	if page.After != "" {
-		if _, after, err = roomPlace(filter, order, page.After, len(o.first)); err != nil {
+		if _, after, err = page.After.Parse(roomList(order), filter.Question(), len(o.first)); err != nil {
 			return rooms, err
 		}
 	}
@@ -338,7 +320,7 @@ func (s StateData) roomsBy(ctx context.Context, filter state.RoomFilter, order s
 		}
 		if page.Limit > 0 && len(rows) > page.Limit {
 			rows = rows[:page.Limit]
-			rooms.Next = roomCursor(filter, order, "", o.place(rows[page.Limit-1])...)
+			rooms.Next = state.MakeCursor(roomList(order), filter.Question(), "", o.place(rows[page.Limit-1])...)
 		}
 		for _, row := range rows {
 			info, err := t.openRoom(row)
@@ -362,7 +344,7 @@ func (s StateData) roomsByName(ctx context.Context, filter state.RoomFilter, pag
 	compare := func(a, b named) int { return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(a.n, b.n)) }
 	var after named
 	if page.After != "" {
-		text, numbers, err := roomPlace(filter, state.ByName, page.After, 1)
+		text, numbers, err := page.After.Parse(roomList(state.ByName), filter.Question(), 1)
 		if err != nil {
 			return rooms, err
 		}
@@ -394,7 +376,7 @@ func (s StateData) roomsByName(ctx context.Context, filter state.RoomFilter, pag
 	if page.Limit > 0 && len(all) > page.Limit {
 		all = all[:page.Limit]
 		last := all[page.Limit-1]
-		rooms.Next = roomCursor(filter, state.ByName, last.key, last.n)
+		rooms.Next = state.MakeCursor(roomList(state.ByName), filter.Question(), last.key, last.n)
 	}
 	for _, room := range all {
 		rooms.Rooms = append(rooms.Rooms, room.info)

@@ -317,7 +317,7 @@ func TestStateRefusesCursorsFromElsewhere(t *testing.T) {
 		cursors = append(cursors, page.Next)
 	}
 	for i, order := range allOrders {
-		for j, cursor := range append(cursors, "m", "\x00", "no cursor", state.MakeCursor('m', "", 1, 1)) {
+		for j, cursor := range append(cursors, "m", "\x00", "no cursor", state.MakeCursor('m', 1, "", 1)) {
 			_, err := s.Rooms(ctx, state.RoomFilter{}, order, state.Page{After: cursor})
 			if i == j {
 				must(t, err)

@@ -36,23 +36,24 @@ type RoomPage struct {
 }
 
 // MakeCursor is for stores: it makes a cursor of numbers and a text. list says which
-// list it is of, and must be different for each question that orders differently. The first number should be that of the question (MembersQuestion, RoomFilter.Question).
-func MakeCursor(list byte, text string, numbers ...int64) Cursor {
-	b := []byte{list, byte(len(numbers))}
+// list it is of, and must be different for each question that orders differently. question is the number of the question (MembersQuestion, RoomFilter.Question).
+func MakeCursor(list byte, question int64, text string, numbers ...int64) Cursor {
+	b := []byte{list, byte(1 + len(numbers))}
+	b = binary.AppendVarint(b, question)
 	for _, n := range numbers {
 		b = binary.AppendVarint(b, n)
 	}
 	return Cursor(append(b, text...))
 }
 
-// Parse is for stores: it returns what MakeCursor was given, n numbers; the error matches ErrCursor.
-func (c Cursor) Parse(list byte, n int) (text string, numbers []int64, err error) {
+// Parse is for stores: it returns the text and the n numbers that MakeCursor was given. A cursor of another list or question is refused; the error matches ErrCursor.
+func (c Cursor) Parse(list byte, question int64, n int) (text string, numbers []int64, err error) {
 	bad := fmt.Errorf("state: %w", ErrCursor)
-	if len(c) < 2 || c[0] != list || int(c[1]) != n {
+	if len(c) < 2 || c[0] != list || int(c[1]) != 1+n {
 		return "", nil, bad
 	}
 	rest := []byte(c[2:])
-	numbers = make([]int64, n)
+	numbers = make([]int64, 1+n)
 	for i := range numbers {
 		v, used := binary.Varint(rest)
 		if used <= 0 {
@@ -60,7 +61,10 @@ func (c Cursor) Parse(list byte, n int) (text string, numbers []int64, err error
 		}
 		numbers[i], rest = v, rest[used:]
 	}
-	return string(rest), numbers, nil
+	if numbers[0] != question {
+		return "", nil, bad
+	}
+	return string(rest), numbers[1:], nil
 }
 
 // MembersQuestion is for stores: a number that says of whom a list of members is, for its cursors. Other rooms and other filters have other numbers.

@@ -140,13 +140,17 @@ func TestThreadsOfReceiptsHaveDifferentKeysAndComeBack(t *testing.T) {
 }
 
 func TestACursorIsGoodForItsListOnly(t *testing.T) {
-	c := state.MakeCursor('r', "näme\x00", -1, 1<<62, 0)
-	text, numbers, err := c.Parse('r', 3)
+	c := state.MakeCursor('r', 7, "näme\x00", -1, 1<<62, 0)
+	if want := state.Cursor("r\x04\x0e\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00näme\x00"); c != want {
+		t.Errorf("the cursor is %q, want %q, byte for byte: clients have kept some", c, want)
+	}
+	text, numbers, err := c.Parse('r', 7, 3)
 	if err != nil || text != "näme\x00" || cmp.Diff(numbers, []int64{-1, 1 << 62, 0}) != "" {
 		t.Errorf("the cursor comes back as %q, %v (%v)", text, numbers, err)
 	}
-	for name, bad := range map[string]state.Cursor{"nothing": "", "one byte": "r", "another list": state.MakeCursor('m', "", 1, 2, 3), "other numbers": state.MakeCursor('r', "", 1), "cut": c[:3]} {
-		if _, _, err := bad.Parse('r', 3); !errors.Is(err, state.ErrCursor) {
+	for name, bad := range map[string]state.Cursor{"nothing": "", "one byte": "r", "another list": state.MakeCursor('m', 7, "", 1, 2, 3),
+		"another question": state.MakeCursor('r', 8, "", 1, 2, 3), "other numbers": state.MakeCursor('r', 7, "", 1), "cut": c[:3]} {
+		if _, _, err := bad.Parse('r', 7, 3); !errors.Is(err, state.ErrCursor) {
 			t.Errorf("%s is a cursor: %v", name, err)
 		}
 	}

@@ -200,7 +200,8 @@ func (s *Store) UserIDs(ctx context.Context, room id.RoomID, filter state.Member
 }
 
 func (s *Store) Members(ctx context.Context, room id.RoomID, filter state.Memberships, page state.Page) (state.MemberPage, error) {
-	_, from, err := state.Page{After: cmp.Or(page.After, state.MakeCursor('m', "", 0))}.After.Parse('m', 1)
+	question := state.MembersQuestion(room, filter)
+	_, from, err := cmp.Or(page.After, state.MakeCursor('m', question, "", 0)).Parse('m', question, 1)
 	if err != nil {
 		return state.MemberPage{}, err
 	}
@@ -208,7 +209,7 @@ func (s *Store) Members(ctx context.Context, room id.RoomID, filter state.Member
 		all := d.membersOf(room, filter)
 		all = all[min(int(from[0]), len(all)):]
 		if p.Members = all; page.Limit > 0 && len(all) > page.Limit {
-			p.Members, p.Next = all[:page.Limit], state.MakeCursor('m', "", from[0]+int64(page.Limit))
+			p.Members, p.Next = all[:page.Limit], state.MakeCursor('m', question, "", from[0]+int64(page.Limit))
 		}
 		return p
 	})
