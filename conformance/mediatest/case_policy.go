@@ -3,12 +3,9 @@ package mediatest
 // Which policy is in force.
 
 import (
-	"fmt"
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/quiesce-go/quiesce/conformance"
@@ -276,25 +273,5 @@ func (p *probe) beside(s *subject, fn func(other *subject)) {
 	fn(other)
 	other.close()
 	carry(theirs, mine)
-	p.filesNamed(dir)
-}
-
-// filesNamed checks that there is no file in a directory that Files does not name.
-func (p *probe) filesNamed(dir string) {
-	named := map[string]bool{}
-	for _, path := range p.h.Files(dir) {
-		named[path] = true
-	}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if os.IsNotExist(err) { // removed in this moment
-			return nil
-		}
-		if err == nil && !d.IsDir() && !named[strings.TrimSuffix(dir, "/")+"/"+path] {
-			p.Broken("there is a file %s, which Files does not name", path)
-		}
-		return err
-	})
-	if err != nil {
-		p.Broken("the directory of a store cannot be listed: %v", fmt.Errorf("%s: %w", dir, err))
-	}
+	p.FilesNamed("after another store was opened beside a paused one", dir, p.h.Files)
 }

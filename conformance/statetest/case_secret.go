@@ -3,24 +3,14 @@ package statetest
 // Nothing that a user, a server or a client has written can be read in the files of an encrypted store.
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/quiesce-go/quiesce/conformance"
+	"github.com/quiesce-go/quiesce/conformance/internal/trial"
 	"github.com/quiesce-go/quiesce/matrixstores/media"
 	"github.com/quiesce-go/quiesce/matrixstores/state"
 )
@@ -36,57 +26,6 @@ var secretCases = []Case{
 		Promise: "every file that the store makes in its directory is one that Files names",
 		Origins: from("contract"), Needs: needs(conformance.Files), run: caseFilesNamed,
 	},
-}
-
-// markers make texts that are in no file by chance, and remember them.
-type markers []marker
-
-type marker struct{ place, text string }
-
-// common is in every marker.
-const common = "XvMark"
-
-// mark returns a text of twelve bytes that names a place.
-func (m *markers) mark(place string) string {
-	text := fmt.Sprintf("Zq%04d"+common, len(*m)) // the same length each, and none is a part of another
-	*m = append(*m, marker{place, text})
-	return text
-}
-
-// forms are how a text may stand in a file without being encrypted.
-func forms(text string) map[string][]byte {
-	all := map[string][]byte{
-		"as it is": []byte(text), "in hex": []byte(hex.EncodeToString([]byte(text))), "in HEX": []byte(strings.ToUpper(hex.EncodeToString([]byte(text)))),
-	}
-	var wide []byte
-	for _, b := range []byte(text) {
-		wide = append(wide, b, 0)
-	}
-	all["in UTF-16"] = wide
-	for offset := range 3 { // base64 of it, wherever it begins in what is encoded
-		padded := append(make([]byte, offset), text...)
-		encoded := base64.StdEncoding.EncodeToString(padded)
-		first, last := (offset*8+5)/6, len(padded)*8/6
-		all[fmt.Sprint("in base64, from byte ", offset)] = []byte(encoded[first:last])
-	}
-	return all
-}
-
-// in says which of them can be read in a file.
-func (m markers) in(content []byte) string {
-	var all []string
-	for _, marker := range m {
-		for _, bytesOf := range forms(marker.text) {
-			if bytes.Contains(content, bytesOf) {
-				all = append(all, marker.place)
-				break
-			}
-		}
-	}
-	if len(all) > 20 {
-		all = append(all[:20], fmt.Sprintf("and %d more", len(all)-20))
-	}
-	return strings.Join(all, "; ")
 }
 
 // marked stores a marker in every place that there is.
@@ -138,73 +77,30 @@ func marked(s *subject, mark func(place string) string) {
 
 func caseSecret(p *probe) {
 	s := p.open()
-	var m markers
+	var m trial.Markers
 	for range 2 {
-		marked(s, m.mark)
+		marked(s, m.Mark)
 	}
-	removed := id.RoomID(m.mark("removed room"))
+	removed := id.RoomID(m.Mark("removed room"))
 	furnish(s, removed)
 	p.Must("RemoveRoom", s.RemoveRoom(p.Ctx, removed))
 	before, err := s.RoomInfos(p.Ctx)
 	p.Must("RoomInfos", err)
-	p.searchWhileOpen(s.dir, m)
+	search := trial.FileSearch{Dir: s.dir, Files: p.h.Files, Markers: m, Least: 10_000}
+	p.SearchWhileOpen(search)
 	p.Must("Pause", s.Pause(p.Ctx))
-	p.search("while it is paused", s.dir, m, os.ReadFile)
+	p.SearchFiles("while it is paused", search)
 	p.Must("Resume", s.Resume(p.Ctx))
 	p.Must("Compact", s.Compact(p.Ctx))
 	s.close()
-	p.search("after Close", s.dir, m, os.ReadFile)
+	p.SearchFiles("after Close", search)
 	s.Store = p.openIn(s.dir, p.options()).Store
 	is(p, "RoomInfos", before)(s.RoomInfos(p.Ctx))
 }
 
-// searchWhileOpen lets another process read the files: to open and close a file of
-// SQLite in this one would drop its locks.
-func (p *probe) searchWhileOpen(dir string, m markers) {
-	cat, err := exec.LookPath("cat")
-	if err != nil {
-		p.Note("there is no program cat, so the files were not looked into while the store was open")
-		return
-	}
-	p.search("while it is open", dir, m, func(path string) ([]byte, error) {
-		if _, err := os.Stat(path); err != nil {
-			return nil, err
-		}
-		return exec.CommandContext(p.Ctx, cat, path).Output()
-	})
-}
-
-func (p *probe) search(when, dir string, m markers, read func(path string) ([]byte, error)) {
-	size := 0
-	for _, path := range p.h.Files(dir) {
-		content, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		p.Must("reading a file of the store", err)
-		size += len(content)
-		for form, bytesOf := range forms(common) { // most files have none, which is told soon
-			if bytes.Contains(content, bytesOf) {
-				p.Broken("%s can be read in %s %s, %s", m.in(content), strings.TrimPrefix(path, dir), when, form)
-			}
-		}
-	}
-	if size < 10_000 && when != "while it is open" {
-		p.Broken("the files that Files names have %d bytes together %s: what is stored must lie somewhere else", size, when)
-	}
-}
-
 func caseFilesNamed(p *probe) {
 	s := p.open()
-	check := func(when string) {
-		named := p.h.Files(s.dir)
-		p.Must("looking into the store's directory", filepath.WalkDir(s.dir, func(path string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() && !slices.Contains(named, path) {
-				p.Broken("%s there is a file %s, which Files does not name", when, strings.TrimPrefix(path, s.dir))
-			}
-			return err
-		}))
-	}
+	check := func(when string) { p.FilesNamed(when, s.dir, p.h.Files) }
 	furnish(s, kitchen)
 	_, _, err := s.TakeLease(p.Ctx, "key", "holder", time.Hour)
 	p.Must("TakeLease", err)
