@@ -136,8 +136,13 @@ func (c *Changes) AddState(room id.RoomID, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	put2(&c.State, room, eventType, key, raw)
+	c.PutState(room, eventType, key, raw)
 	return nil
+}
+
+// PutState is AddState for an event whose type and key are known: it reads nothing.
+func (c *Changes) PutState(room id.RoomID, eventType, key string, raw json.RawMessage) {
+	put2(&c.State, room, eventType, key, raw)
 }
 
 // AddStripped adds a stripped state event, as AddState does.

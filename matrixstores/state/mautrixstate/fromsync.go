@@ -268,20 +268,7 @@ func (r *reader) put(evt *event.Event, raw json.RawMessage) error {
 	case evt.StateKey == nil:
 		return state.ErrNoStateKey
 	}
-	if r.c.State == nil {
-		r.c.State = make(map[id.RoomID]map[string]map[string]json.RawMessage)
-	}
-	types := r.c.State[r.room]
-	if types == nil {
-		types = make(map[string]map[string]json.RawMessage)
-		r.c.State[r.room] = types
-	}
-	keys := types[evt.Type.Type]
-	if keys == nil {
-		keys = make(map[string]json.RawMessage)
-		types[evt.Type.Type] = keys
-	}
-	keys[*evt.StateKey] = raw
+	r.c.PutState(r.room, evt.Type.Type, *evt.StateKey, raw)
 	return nil
 }
 
