@@ -157,7 +157,7 @@ func (c *Changes) AddStripped(room id.RoomID, raw json.RawMessage) error {
 
 // AddAccountData adds an event of the account data; its type is read from it. The errors are ErrNotJSON and ErrNoEventType.
 func (c *Changes) AddAccountData(raw json.RawMessage) error {
-	eventType, err := typeOf(raw)
+	eventType, _, err := typeOf(raw)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (c *Changes) AddAccountData(raw json.RawMessage) error {
 
 // AddRoomAccountData adds an event of a room's account data, as AddAccountData does.
 func (c *Changes) AddRoomAccountData(room id.RoomID, raw json.RawMessage) error {
-	eventType, err := typeOf(raw)
+	eventType, _, err := typeOf(raw)
 	if err != nil {
 		return err
 	}
@@ -243,22 +243,22 @@ func (c *Changes) UpdateProfile(user id.UserID, u ProfileUpdate) {
 	put(&c.GlobalProfiles, user, c.GlobalProfiles[user].then(u))
 }
 
-func typeOf(raw json.RawMessage) (eventType string, err error) {
-	fields, err := parseObject(raw)
-	if err != nil {
-		return "", err
+func typeOf(raw json.RawMessage) (eventType string, fields map[string]json.RawMessage, err error) {
+	if fields, err = parseObject(raw); err != nil {
+		return "", nil, err
 	}
 	if eventType = textOf(fields["type"]); eventType == "" {
-		return "", ErrNoEventType
+		return "", nil, ErrNoEventType
 	}
-	return eventType, nil
+	return eventType, fields, nil
 }
 
 func typeAndKey(raw json.RawMessage) (eventType, key string, err error) {
-	if eventType, err = typeOf(raw); err != nil {
+	eventType, fields, err := typeOf(raw)
+	if err != nil {
 		return "", "", err
 	}
-	k := object(raw)["state_key"]
+	k := fields["state_key"]
 	if len(k) == 0 || k[0] != '"' {
 		return "", "", ErrNoStateKey
 	}
